@@ -1,0 +1,235 @@
+"""The run record: one folder a run, `run.json` with everything known about it, phases that sum to the wall time.
+
+`start` owns a run's life: it makes the folder, writes the record at once (a killed run is found as `running`), and
+closes it whatever happens: `done`, `stopped` (a signal, resumable) or `failed`. `Run` owns what is collected
+meanwhile. The clock belongs to `clock`, the page to `report`, what the machine is to `device`.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import BaseModel
+
+from paceline import atomic
+from paceline import config as configuration
+from paceline.clock import Clock
+from paceline.errors import PacelineError, Stopped
+
+SCHEMA_VERSION = 1
+PACKAGES = ("jax", "keras", "numpy", "polars", "scikit-learn", "xgboost", "xgboost-cpu")  # named where installed
+
+
+class Run:
+    """One run while it lasts: assign `dataset`, `model`, `device` and `scores`, add to the rest, save when it matters.
+
+    Attributes:
+        folder: where everything of the run is written.
+        config: the resolved configuration.
+        clock: divides the wall time; `phase` opens its spans.
+        dataset: counts of what was read, kept, quarantined and split.
+        model: what was built: its name, size and settings.
+        device: what the run computes on, as `device.Device.state` gives it.
+        scores: the test figures, `{name: {"value", "low", "high"}}`, intervals where there are any.
+        predictions: what was predicted of this run before it was known.
+        history: how training went; `fit_xgboost` and `fit_keras` fill it.
+        figures: the domain's own charts for the report (see `report.figure`).
+        warnings: sentences that the reader of the report must see.
+    """
+
+    def __init__(self, folder: Path, config: BaseModel, clock: Clock) -> None:
+        self.folder = folder
+        self.config = config
+        self.clock = clock
+        self.dataset: dict[str, Any] = {}
+        self.model: dict[str, Any] = {}
+        self.device: dict[str, Any] = {}
+        self.scores: dict[str, Any] = {}
+        self.predictions: list[dict[str, Any]] = []
+        self.history: dict[str, Any] = {}
+        self.figures: list[dict[str, Any]] = []
+        self.warnings: list[str] = []
+        self.earlier_sessions: list[dict[str, Any]] = []
+        self.started_at = datetime.now(UTC)
+        self.command = ""
+        self.status = "running"
+        self.error = ""
+        self._metrics: IO[str] | None = None
+
+    def phase(self, name: str) -> AbstractContextManager[None]:
+        """Give the time of the block to the phase `name`, less what inner phases claim; `data/read` is a part of `data`."""
+        return self.clock.span(name)
+
+    def log(self, values: dict[str, Any]) -> None:
+        """Add a line to `metrics.jsonl`: a step's number and its values, with the seconds since the run's start."""
+        if self._metrics is None:
+            self._metrics = (self.folder / "metrics.jsonl").open("a", encoding="utf-8", buffering=1 << 16)
+        line = {"elapsed_seconds": round(self.clock.elapsed(), 3), **atomic.plain(values)}
+        self._metrics.write(json.dumps(line, allow_nan=False) + "\n")
+
+    def warn(self, sentence: str) -> None:
+        """Keep a sentence for the report's warnings, once, and show it on standard error now."""
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+            print(f"warning: {sentence}", file=sys.stderr)
+
+    def state(self) -> dict[str, Any]:
+        """Return the record as JSON types, as `run.json` holds it, with the wall time until now."""
+        spans = self.clock.spans()
+        phases: dict[str, float] = {}
+        for name, seconds in spans.items():
+            phases[name.partition("/")[0]] = phases.get(name.partition("/")[0], 0.0) + seconds
+        wall_seconds = sum(phases.values())
+        from paceline import device  # here, so that reading a record does not probe a machine
+
+        record = {
+            "schema_version": SCHEMA_VERSION,
+            "run": self.folder.name,
+            "status": self.status,
+            "error": self.error,
+            "started_at": self.started_at.isoformat(timespec="seconds"),
+            "wall_seconds": wall_seconds,
+            "command": self.command,
+            "seed": getattr(getattr(self.config, "train", None), "seed", None),
+            "config": self.config.model_dump(mode="json"),
+            "device": self.device,
+            "hardware": device.hardware(),
+            "software": software(),
+            "dataset": self.dataset,
+            "model": self.model,
+            "phases": phases,
+            "spans": spans,
+            "predictions": self.predictions,
+            "history": self.history,
+            "scores": self.scores,
+            "figures": self.figures,
+            "warnings": self.warnings,
+            "earlier_sessions": self.earlier_sessions,
+        }
+        plain: dict[str, Any] = atomic.plain(record)
+        return plain
+
+    def save(self) -> None:
+        """Write `run.json` as it stands, and what `log` has collected."""
+        if self._metrics is not None:
+            self._metrics.flush()
+        atomic.write_json(self.folder / "run.json", self.state())
+
+    def close(self) -> None:
+        """Write the record and the report; the record last, so that its wall time covers everything saved."""
+        from paceline import report  # Jinja2 is loaded when there is something to render
+
+        self.save()
+        atomic.write_text(self.folder / "report.html", report.render(self.state()))
+        if self._metrics is not None:
+            self._metrics.close()
+            self._metrics = None
+        atomic.write_json(self.folder / "run.json", self.state())
+
+
+@contextmanager
+def start(
+    config: BaseModel,
+    runs_folder: Path,
+    *,
+    name: str,
+    command: str = "",
+    started: float | None = None,
+    resume: Path | None = None,
+) -> Iterator[Run]:
+    """Open a run's record and close it whatever happens inside.
+
+    Args:
+        config: the resolved configuration; written to the folder as `config.toml`.
+        runs_folder: where the run's folder `<UTC time>-<name>` is made.
+        name: a word or two for the folder's name.
+        command: the command line, as the user gave it.
+        started: the performance counter's reading that counts as zero, `clock.process_start()` for a whole command;
+            now by default. The time up to this call is the phase `import`.
+        resume: the folder of a run to go on with; its sessions so far are kept under `earlier_sessions`.
+
+    Raises:
+        PacelineError: the folder to resume is not a run's, or the run is done already.
+    """
+    clock = Clock(started=started)
+    clock.mark("import")
+    run = Run(_new_folder(runs_folder, name) if resume is None else resume, config, clock)
+    run.command = command
+    if resume is not None:
+        run.earlier_sessions = _earlier_sessions(read(resume))
+    atomic.write_text(run.folder / "config.toml", configuration.dump(config))
+    run.save()
+    try:
+        yield run
+        run.status = "done"
+    except BaseException as error:
+        run.status = "stopped" if isinstance(error, (Stopped, KeyboardInterrupt)) else "failed"
+        run.error = str(error) or type(error).__name__
+        raise
+    finally:
+        with run.phase("finalise"):
+            run.close()
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Return the record in `folder`.
+
+    Raises:
+        PacelineError: there is none, or it cannot be read.
+    """
+    try:
+        record: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise PacelineError(f"'{folder}' is not a run: it has no run.json.", "Name a folder below runs/.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise PacelineError(f"'{folder / 'run.json'}' is damaged: {error}.", "Name another run.") from None
+    if record.get("schema_version") != SCHEMA_VERSION:
+        raise PacelineError(
+            f"'{folder}' has a record of version {record.get('schema_version')}, this library reads {SCHEMA_VERSION}.",
+            "Use the version of the project that wrote it.",
+        )
+    return record
+
+
+def software() -> dict[str, str]:
+    """Return the versions of Python, Paceline and the frameworks that are installed."""
+    from paceline import __version__
+
+    versions = {"python": platform.python_version(), "paceline": __version__}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _new_folder(runs_folder: Path, name: str) -> Path:
+    try:
+        runs_folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            folder = runs_folder / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}"
+            try:
+                folder.mkdir()
+            except FileExistsError:  # another run of this second
+                time.sleep(0.1)
+            else:
+                return folder
+    except OSError as error:
+        raise PacelineError(f"No run can be kept in '{runs_folder}': {error.strerror}.", "Choose another folder.") from None
+
+
+def _earlier_sessions(record: dict[str, Any]) -> list[dict[str, Any]]:
+    if record["status"] == "done":
+        raise PacelineError(f"The run '{record['run']}' is done.", "Start a new one, without --resume.")
+    session = {key: record[key] for key in ("status", "started_at", "wall_seconds", "phases")}
+    return [*record["earlier_sessions"], session]
