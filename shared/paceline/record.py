@@ -66,7 +66,7 @@ class Run:
         self._metrics: IO[str] | None = None
 
     def phase(self, name: str) -> AbstractContextManager[None]:
-        """Give the time of the block to the phase `name`, less what inner phases claim; `data/read` is a part of `data`."""
+        """Give the block's time to the phase `name`, less what inner phases claim; `data/read` is a part of `data`."""
         return self.clock.span(name)
 
     def log(self, values: dict[str, Any]) -> None:
@@ -225,7 +225,9 @@ def _new_folder(runs_folder: Path, name: str) -> Path:
             else:
                 return folder
     except OSError as error:
-        raise PacelineError(f"No run can be kept in '{runs_folder}': {error.strerror}.", "Choose another folder.") from None
+        raise PacelineError(
+            f"No run can be kept in '{runs_folder}': {error.strerror}.", "Choose another folder."
+        ) from None
 
 
 def _earlier_sessions(record: dict[str, Any]) -> list[dict[str, Any]]:
