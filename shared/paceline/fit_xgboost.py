@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import xgboost
 
 from paceline import atomic, checkpoint
+from paceline.course import Course
 from paceline.device import Device
 from paceline.errors import PacelineError, Stopped
 from paceline.progress import Progress
@@ -88,37 +89,25 @@ def fit(
         boosting = _Boosting(
             parameters, train, validation, early_stopping_rounds, seed, run.folder / "checkpoints" / stage, run
         )
-    progress.begin(stage, step=boosting.state.step)
+    progress.begin(stage, step=boosting.course.step)
     with Listener(boosting.record_overdue) as listener, run.phase("train"):
-        while not boosting.state.ended:
+        while not boosting.course.ended:
             if listener.requested:
                 boosting.save()
-                raise Stopped(f"{listener.requested} ended it after {boosting.state.step} rounds.", resumable=True)
+                raise Stopped(f"{listener.requested} ended it after {boosting.course.step} rounds.", resumable=True)
             try:
                 boosting.chunk(rounds)
             except xgboost.core.XGBoostError as error:
                 raise PacelineError(f"XGBoost refused: {_first_line(error)}.", "Check [model] and [train].") from None
-            progress.step(boosting.state.step, boosting.note())
-            if run.clock.elapsed() - boosting.saved_at >= checkpoint_seconds or boosting.state.ended:
+            progress.step(boosting.course.step, boosting.course.note())
+            if run.clock.elapsed() - boosting.saved_at >= checkpoint_seconds or boosting.course.ended:
                 boosting.save()
     boosting.verify_device()
+    course = boosting.course
     if validation is not None:
-        run.history = boosting.history(stage)
-    # With patience the best round is known, and the trees after it made the model worse on validation.
-    kept = boosting.state.best_step if validation is not None and early_stopping_rounds else boosting.state.step
-    booster = boosting.booster if kept == boosting.state.step else boosting.booster[:kept]
-    return Fitted(booster, kept, boosting.state.ended)
-
-
-@dataclass
-class _State:
-    """What a checkpoint holds beside the trees; `ended` says why training is over, and is empty while it is not."""
-
-    step: int = 0
-    best_step: int = 0
-    best_score: float | None = None
-    ended: str = ""
-    rows: list[dict[str, Any]] = field(default_factory=list)
+        run.history = course.history(stage)
+    booster = boosting.booster if course.kept() == course.step else boosting.booster[: course.kept()]
+    return Fitted(booster, course.kept(), course.ended)
 
 
 class _Boosting:
@@ -136,55 +125,53 @@ class _Boosting:
     ) -> None:
         metric = str(parameters["eval_metric"])
         self.parameters, self.train, self.validation = dict(parameters), train, validation
-        self.patience, self.seed, self.folder, self.run = patience, seed, folder, run
-        self.larger_is_better = metric in LARGER_IS_BETTER
-        self.monitored = MONITOR_NAMES.get(metric, metric)
+        self.seed, self.folder, self.run = seed, folder, run
+        self.metric = MONITOR_NAMES.get(metric, metric)
         self.booster = xgboost.Booster(self.parameters, [train] if validation is None else [train, validation])
-        self.state = _State()
+        self.course = Course("round", f"validation_{self.metric}", metric in LARGER_IS_BETTER, patience)
         found, damaged = checkpoint.latest(folder)
         for sentence in damaged:
             run.warn(sentence)
         if found is not None:
             self.booster.load_model(bytearray(found.files["booster.ubj"]))
             self.booster.set_param(self.parameters)  # a loaded model brings its own
-            self.state = _State(**json.loads(found.files["state.json"]))
-        self.saved_at, self.saved_step = run.clock.elapsed(), self.state.step
+            self.course = Course.load(found.files["course.json"])
+        self.saved_at, self.saved_step = run.clock.elapsed(), self.course.step
 
     def chunk(self, rounds: int) -> None:
         """Boost to the next chunk boundary, or to the round where training ends."""
-        state = self.state
-        _reseed(self.booster, self.seed + state.step)
-        end = min(rounds, state.step - state.step % CHUNK_ROUNDS + CHUNK_ROUNDS)
-        while state.step < end and not state.ended:
-            self.booster.update(self.train, state.step)
-            state.step += 1
-            row: dict[str, Any] = {"step": state.step}
+        course = self.course
+        _reseed(self.booster, self.seed + course.step)
+        end = min(rounds, course.step - course.step % CHUNK_ROUNDS + CHUNK_ROUNDS)
+        while course.step < end and not course.ended:
+            self.booster.update(self.train, course.step)
+            course.step += 1
+            row: dict[str, Any] = {"step": course.step}
             if self.validation is not None:
                 with self.run.phase("validation"):
-                    row[f"validation_{self.monitored}"] = self._watch(self._score(self.validation))
-            if state.step == rounds and not state.ended:
-                state.ended = f"all {rounds} rounds"
-            if self.validation is not None and (state.step == 1 or state.step == end or state.ended):
+                    row[course.monitor] = self._score(self.validation)
+                course.judge(row[course.monitor])
+            if course.step == rounds and not course.ended:
+                course.ended = f"all {rounds} rounds"
+            if self.validation is not None and (course.step == 1 or course.step == end or course.ended):
                 # Once a chunk: sorting all training rows in every round would cost as much as growing the tree.
                 with self.run.phase("validation/training_score"):
-                    row[f"train_{self.monitored}"] = self._score(self.train)
-            state.rows.append(row | {"elapsed_seconds": round(self.run.clock.elapsed(), 3)})
+                    row[f"train_{self.metric}"] = self._score(self.train)
+            course.rows.append(row | {"elapsed_seconds": round(self.run.clock.elapsed(), 3)})
             self.run.log(row)
 
     def save(self) -> None:
         """Write a checkpoint and the run record as it stands."""
         with self.run.phase("checkpoint"):
-            state = json.dumps(asdict(self.state)).encode()
-            checkpoint.save(
-                self.folder, self.state.step, {"booster.ubj": bytes(self.booster.save_raw("ubj")), "state.json": state}
-            )
+            files = {"booster.ubj": bytes(self.booster.save_raw("ubj")), "course.json": self.course.dump()}
+            checkpoint.save(self.folder, self.course.step, files)
             self.run.save()
-        self.saved_at, self.saved_step = self.run.clock.elapsed(), self.state.step
+        self.saved_at, self.saved_step = self.run.clock.elapsed(), self.course.step
 
     def record_overdue(self) -> None:
         """Close the record from another thread while a round does not return."""
         self.run.status = "stopped"
-        self.run.error = f"A signal ended it in round {self.state.step + 1}; {self.saved_step} rounds are saved."
+        self.run.error = f"A signal ended it in round {self.course.step + 1}; {self.saved_step} rounds are saved."
         self.run.save()
 
     def verify_device(self) -> None:
@@ -194,40 +181,15 @@ class _Boosting:
             asked = self.parameters["device"]
             raise PacelineError(f"'{asked}' was asked for, but XGBoost computed on '{used}'.", "Use --device cpu.")
 
-    def history(self, stage: str) -> dict[str, Any]:
-        """Return how training went, as the run record keeps it."""
-        return {
-            "stage": stage,
-            "step_unit": "round",
-            "monitor": f"validation_{self.monitored}",
-            "mode": "max" if self.larger_is_better else "min",
-            "best_step": self.state.best_step,
-            "stop_reason": self.state.ended,
-            "rows": self.state.rows,
-        }
-
-    def note(self) -> str:
-        """Return the best score so far for the progress line."""
-        return "" if self.state.best_score is None else f"{self.monitored} {self.state.best_score:.3f}"
-
-    def _watch(self, score: float) -> float:
-        state = self.state
-        best = state.best_score
-        if best is None or (score > best if self.larger_is_better else score < best):
-            state.best_step, state.best_score = state.step, score
-        elif self.patience and state.step - state.best_step >= self.patience:
-            state.ended = f"no better validation score for {self.patience} rounds"
-        return score
-
     def _score(self, data: xgboost.DMatrix) -> float:
-        return float(self.booster.eval_set([(data, "")], self.state.step - 1).rpartition(":")[2])
+        return float(self.booster.eval_set([(data, "")], self.course.step - 1).rpartition(":")[2])
 
 
 def _reseed(booster: xgboost.Booster, seed: int) -> None:
     """Make the booster's random states new from `seed`, without touching its trees or its cached predictions.
 
     Naming another tree method and applying it drops the updaters with their column samplers; naming `hist` again
-    makes new ones, seeded from the fresh global state.
+    makes new ones, seeded from the fresh global course.
     """
     booster.set_param({"tree_method": "approx"})
     booster.save_config()  # applies the parameters
