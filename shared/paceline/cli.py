@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from paceline.errors import PacelineError, Stopped
 
+if TYPE_CHECKING:  # pydantic takes 0.15 s to load
+    from pydantic import BaseModel
+
+Model = TypeVar("Model", bound="BaseModel")
+
+RUNS = Path("runs")
 EXIT_DONE, EXIT_FAILED, EXIT_STOPPED = 0, 1, 75  # 2, wrong arguments, is argparse's; 75 is EX_TEMPFAIL of sysexits.h
 
 
@@ -89,6 +96,63 @@ def parser(program: str, description: str, commands: Sequence[Command]) -> argpa
         sub.add_argument("--json", action="store_true", help="end with one line of JSON on standard output")
         sub.set_defaults(run=command.run)
     return root
+
+
+def load_config(model: type[Model], arguments: argparse.Namespace) -> Model:
+    """Return the configuration that the arguments name, with their overrides; a run to resume brings its own."""
+    from paceline import config, record
+
+    resume = getattr(arguments, "resume", None)
+    if resume is not None:
+        record.read(resume)  # refuses what is no run
+        if arguments.overrides or arguments.config:
+            raise PacelineError(
+                "--resume got a configuration, but a run goes on with its own.",
+                "Leave out --config, --set and --device.",
+            )
+        return config.load(model, resume / "config.toml")
+    device = getattr(arguments, "device", None)
+    overrides = [*arguments.overrides, *([f"train.device={device}"] if device else [])]
+    return config.load(model, arguments.config or Path("config.toml"), overrides)
+
+
+def command_line(program: str) -> str:
+    """Return the command line as a reader could type it again, secrets hidden."""
+    from paceline.redact import redact
+
+    return str(redact(shlex.join([program, *sys.argv[1:]])))
+
+
+def train_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `train`."""
+    parser.add_argument("--device", choices=("auto", "cpu", "gpu", "tpu"), help="the same as --set train.device=...")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped or killed")
+    parser.add_argument(
+        "--runs", type=Path, default=RUNS, metavar="FOLDER", help="where runs are kept (default: %(default)s)"
+    )
+
+
+def _report(arguments: argparse.Namespace) -> dict[str, Any]:
+    from paceline import report
+
+    return report.write(arguments.run_folders, arguments.runs)
+
+
+def _report_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "run_folders", metavar="RUN", type=Path, nargs="*", help="one run; several, side by side; none, an index of all"
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=RUNS, metavar="FOLDER", help="where runs are kept (default: %(default)s)"
+    )
+
+
+REPORT = Command(
+    "report",
+    "write the HTML report of a run, several runs side by side, or an index of all",
+    _report,
+    _report_arguments,
+)
 
 
 class _Version(argparse.Action):

@@ -1,4 +1,4 @@
-"""What fraud detection is judged by: ranking metrics with weights, card precision at k, thresholds, cost, diagnosis.
+"""What fraud detection is judged by: ranking metrics with weights, card precision at k, recall, cost, slices.
 
 `Ranking` owns the metrics of transactions sorted by score once, for any weights; `CardRanking` those of cards a day.
 Weights are how the bootstrap resamples whole customers without sorting again (`paceline.intervals`).
@@ -6,14 +6,14 @@ Weights are how the bootstrap resamples whole customers without sorting again (`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from fraud_detection.config import Report
+from fraud_detection.examples import Examples
 from paceline import intervals
 
 Floats = NDArray[np.float64]
@@ -53,6 +53,14 @@ class Ranking:
         frauds, honest = self._cumulative(weights)
         area = float(np.diff(honest, prepend=0.0) @ (frauds + np.append(0.0, frauds[:-1]))) / 2
         return _ratio(area, frauds[-1] * honest[-1])
+
+    def precision_recall_curve(self, points: int) -> tuple[Floats, Floats]:
+        """Return recall and precision at about `points` thresholds, spread evenly over the recall."""
+        frauds, honest = self._cumulative(np.ones(len(self._order)))
+        recall, precision = frauds / frauds[-1], frauds / (frauds + honest)
+        found = recall > 0  # before the first fraud the precision is 0 by definition, not by merit
+        places = np.unique(np.searchsorted(recall[found], np.linspace(0, 1, points)).clip(max=int(found.sum()) - 1))
+        return recall[found][places], precision[found][places]
 
     def recall_at_fpr(self, weights: Floats, fpr: float) -> float:
         """Return the largest share of frauds found by a threshold that stops at most `fpr` of the honest, NaN as above."""
@@ -108,79 +116,23 @@ class CardRanking:
         return float(np.mean(precisions))
 
 
-def choose_threshold(
-    kind: Literal["cost", "alert_budget", "max_fpr"],
-    config: Report,
-    *,
-    probabilities: Floats,
-    labels: NDArray[np.integer[Any]],
-    amounts: Floats,
-    days: pl.Series,
-    customers: NDArray[np.int64],
-) -> float:
-    """Return the probability from which on a transaction is an alert, chosen on a slice of time before the test.
-
-    `cost` minimises missed amounts plus reviews; `alert_budget` alerts as many cards a day as can be called;
-    `max_fpr` stops at most that share of the honest transactions.
-
-    >>> choose_threshold("max_fpr", Report(max_fpr=0.5), probabilities=np.array([.1, .2, .9]), labels=np.array([0, 0, 1]),
-    ...     amounts=np.ones(3), days=pl.Series([1, 1, 1]), customers=np.array([0, 1, 2]))
-    0.2
-    """
-    candidates = np.unique(probabilities)[::-1]
-    order = np.argsort(-probabilities, kind="stable")
-    last = np.searchsorted(-probabilities[order], -candidates, side="right")  # alerts at each candidate
-    if kind == "cost":
-        caught = np.cumsum((amounts * labels)[order])[last - 1]
-        cost = float(amounts @ labels) - caught + config.review_cost * last
-        best = int(np.argmin(cost))
-        # Alerting nothing may be cheapest; no probability reaches a threshold above 1.
-        return float(candidates[best]) if cost[best] < float(amounts @ labels) else float(np.nextafter(1.0, 2.0))
-    if kind == "max_fpr":
-        stopped = np.cumsum(1 - labels[order])[last - 1]
-        allowed = int(np.searchsorted(stopped, config.max_fpr * float((1 - labels).sum()), side="right"))
-    else:
-        cards = pl.DataFrame({"day": days, "card": customers, "p": probabilities}).group_by("day", "card").agg(pl.col("p").max())
-        stopped = len(cards) - np.searchsorted(np.sort(cards["p"].to_numpy()), candidates, side="left")
-        allowed = int(np.searchsorted(stopped, config.alert_budget_per_day * days.n_unique(), side="right"))
-    return float(candidates[allowed - 1]) if allowed else float(np.nextafter(candidates[0], 2.0))
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Transactions whose labels are known, with what a model said of them; all of one length, in one order.
-
-    Attributes:
-        labels: 1 for fraud, 0 for honest.
-        probabilities: calibrated.
-        amounts: in the currency of the data.
-        days: the day of each.
-        customers: codes from 0 on, of each one's card.
-    """
-
-    labels: NDArray[np.int8]
-    probabilities: Floats
-    amounts: Floats
-    days: pl.Series
-    customers: NDArray[np.int64]
-
-
-def score(judged: Judged, threshold: float, config: Report, *, seed: int) -> dict[str, Any]:
-    """Return the metrics of `judged` as the run record keeps them: `{name: {"value", "low", "high"}}`.
+def score(examples: Examples, probabilities: Floats, threshold: float, config: Report, *, seed: int) -> dict[str, Any]:
+    """Return the metrics as the run record keeps them: `{name: {"value", "low", "high"}}`.
 
     The intervals are 95 % percentile intervals of a bootstrap over customers: a card's transactions are not independent.
 
     Args:
-        judged: the evaluated transactions.
+        examples: the evaluated transactions.
+        probabilities: of fraud, calibrated, one for each.
         threshold: the probability from which on a transaction is an alert.
         config: `alert_budget_per_day` is k of card precision at k; `max_fpr`, `review_cost` and `resamples` are used.
         seed: of the bootstrap.
     """
-    ranking = Ranking(judged.labels, judged.probabilities)
-    cards = CardRanking(judged.days, judged.customers, judged.labels, judged.probabilities)
-    _, first_of_card = np.unique(judged.customers, return_index=True)
-    fraud, alert = judged.labels.astype(np.float64), (judged.probabilities >= threshold).astype(np.float64)
-    cost = judged.amounts * fraud * (1 - alert) + config.review_cost * alert
+    ranking = Ranking(examples.y, probabilities)
+    cards = CardRanking(examples.days, examples.customers, examples.y, probabilities)
+    _, first_of_card = np.unique(examples.customers, return_index=True)
+    fraud, alert = examples.y.astype(np.float64), (probabilities >= threshold).astype(np.float64)
+    cost = examples.amounts * fraud * (1 - alert) + config.review_cost * alert
     k = config.alert_budget_per_day
     names = [
         "average_precision",
@@ -194,8 +146,8 @@ def score(judged: Judged, threshold: float, config: Report, *, seed: int) -> dic
     ]
 
     def statistics(weights: Floats) -> Floats:
-        card_weights = np.zeros(int(judged.customers.max()) + 1)
-        card_weights[judged.customers[first_of_card]] = weights[first_of_card]
+        card_weights = np.zeros(int(examples.customers.max()) + 1)
+        card_weights[examples.customers[first_of_card]] = weights[first_of_card]
         caught, alerts, frauds = weights @ (fraud * alert), weights @ alert, weights @ fraud
         return np.array(
             [
@@ -210,21 +162,23 @@ def score(judged: Judged, threshold: float, config: Report, *, seed: int) -> dic
             ]
         )
 
-    found = intervals.bootstrap(statistics, judged.customers, resamples=config.resamples, seed=seed)
+    found = intervals.bootstrap(statistics, examples.customers, resamples=config.resamples, seed=seed)
     return {name: interval.state() for name, interval in zip(names, found, strict=True)}
 
 
-def slices(judged: Judged, threshold: float, groups: dict[str, pl.Series]) -> list[dict[str, Any]]:
+def slices(
+    labels: NDArray[np.int8], probabilities: Floats, threshold: float, groups: dict[str, pl.Series]
+) -> list[dict[str, Any]]:
     """Return, for each value of each column of `groups`, how many there are and the recall and precision there.
 
     Each share comes with its Wilson interval, so that a slice of nine frauds is not mistaken for a finding.
     """
-    alert = judged.probabilities >= threshold
+    alert = probabilities >= threshold
     rows = []
     for column, values in groups.items():
         for value in values.unique().drop_nulls().sort():
             here = (values == value).fill_null(False).to_numpy()
-            fraud, alerts = judged.labels[here] == 1, alert[here]
+            fraud, alerts = labels[here] == 1, alert[here]
             caught = int((fraud & alerts).sum())
             rows.append(
                 {

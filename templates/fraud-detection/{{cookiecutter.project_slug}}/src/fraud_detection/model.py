@@ -18,19 +18,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from fraud_detection.config import Config
+from fraud_detection.examples import Examples
 from paceline import atomic, checkpoint, device, fit_xgboost
 from paceline.progress import Progress
 from paceline.record import Run
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Features, rows first, and labels, 1 for fraud."""
-
-    X: NDArray[np.float32]
-    y: NDArray[np.int8]
 
 
 class Trained(Protocol):
@@ -91,12 +84,19 @@ def load(name: str, folder: Path, saved: dict[str, Any]) -> Trained:
     """Return the model of kind `name` that `save` wrote to `folder`, once its checksum is verified."""
     kinds: dict[str, type[Boosted] | type[Network] | type[Linear]]
     kinds = {"xgboost": Boosted, "mlp": Network, "logistic_regression": Linear}
-    return kinds[name].load(folder / saved["file"], saved["sha256"], saved["steps"])
+    # The file's name comes from a record that may be somebody else's: it must not lead out of the run's folder.
+    return kinds[name].load(folder / Path(saved["file"]).name, saved["sha256"], saved["steps"])
 
 
-def most_steps(config: Config) -> int:
-    """Return the rounds or epochs that a training may take at most."""
-    return {"xgboost": config.train.rounds, "mlp": config.train.epochs, "logistic_regression": 1}[config.model.name]
+def stages(config: Config) -> dict[str, int]:
+    """Return the trainings of a run with the most rounds or epochs that each can take."""
+    most = {"xgboost": config.train.rounds, "mlp": config.train.epochs, "logistic_regression": 1}[config.model.name]
+    return {"select": most, "refit": most} if config.train.refit else {"select": most}
+
+
+def unit(config: Config) -> str:
+    """Return what a step of training is called."""
+    return {"xgboost": "round", "mlp": "epoch", "logistic_regression": "fit"}[config.model.name]
 
 
 @dataclass(frozen=True)
@@ -169,9 +169,9 @@ class Boosted:
         return cls(fit_xgboost.load_model(path, sha256), steps)
 
     def state(self) -> dict[str, Any]:
-        """Return the number of trees and of their nodes."""
-        trees = self.booster.trees_to_dataframe()["Tree"] if False else None
-        return {"trees": self.booster.num_boosted_rounds(), "nodes": trees}
+        """Return the number of trees and of their leaves."""
+        trees = self.booster.get_dump()
+        return {"trees": len(trees), "leaves": sum(tree.count("leaf=") for tree in trees)}
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,9 @@ class Linear:
     def fit(cls, train: Examples, *, l2: float) -> Linear:
         """Fit by L-BFGS with the penalty `l2 / rows`; a moment's work on one core."""
         scaler = StandardScaler().fit(train.X)
-        found = LogisticRegression(C=1.0 / l2 if l2 > 0 else np.inf, max_iter=1000).fit(scaler.transform(train.X), train.y)
+        found = LogisticRegression(C=1.0 / l2 if l2 > 0 else np.inf, max_iter=1000).fit(
+            scaler.transform(train.X), train.y
+        )
         return cls(scaler.mean_, scaler.scale_, found.coef_[0], float(found.intercept_[0]))
 
     def logits(self, X: NDArray[np.float32]) -> Floats:
@@ -285,16 +287,15 @@ class Network:
 
 
 def build_network(config: Config, train: Examples) -> Any:
-    """Return the compiled network: log of the magnitudes, standardisation by `train`, dense layers, dropout, one logit."""
+    """Return the compiled network: logarithm, standardisation by `train`, dense layers with dropout, one logit."""
     import keras
 
     model, settings = config.model, config.train
     inputs = keras.Input((train.X.shape[1],))
-    # Amounts and counts are spread over orders of magnitude; a signed logarithm brings them together.
-    x = keras.layers.Lambda(lambda v: v)(inputs) if False else inputs
+    # Amounts and counts spread over orders of magnitude; none is negative.
     scale = keras.layers.Normalization()
-    scale.adapt(train.X)
-    x = scale(x)
+    scale.adapt(np.log1p(train.X))
+    x = scale(keras.ops.log1p(inputs))
     penalty = keras.regularizers.L1L2(l1=settings.l1 / len(train.y), l2=settings.l2 / len(train.y))
     for units in model.hidden_units:
         x = keras.layers.Dense(units, use_bias=False, kernel_regularizer=penalty)(x)
@@ -305,6 +306,8 @@ def build_network(config: Config, train: Examples) -> Any:
     network.compile(
         optimizer=keras.optimizers.Adam(settings.mlp_learning_rate),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
-        weighted_metrics=[keras.metrics.AUC(curve="PR", from_logits=True, num_thresholds=1000, name="average_precision")],
+        weighted_metrics=[
+            keras.metrics.AUC(curve="PR", from_logits=True, num_thresholds=1000, name="average_precision")
+        ],
     )
     return network
