@@ -1,7 +1,7 @@
 """Bad input: counted, listed and kept apart; never silently dropped, never a crash.
 
-A reader tells the `Quarantine` how many items it has read and kept, and hands over each one it could not use. What comes
-out adds up, read = kept + quarantined, and that is checked whenever the result is asked for.
+A reader tells the `Quarantine` how many items it has read and kept, and hands over each one it could not use. What
+comes out adds up, read = kept + quarantined, and that is checked whenever the result is asked for.
 """
 
 from __future__ import annotations
@@ -121,5 +121,7 @@ class Quarantine:
 
 def _one_line(text: str) -> str:
     """Return `text` without control characters, shortened; what a file holds must not reach a terminal raw."""
-    clean = "".join(character if character.isprintable() else repr(character)[1:-1] for character in text[: EXAMPLE_CHARACTERS + 1])
+    clean = "".join(
+        character if character.isprintable() else repr(character)[1:-1] for character in text[: EXAMPLE_CHARACTERS + 1]
+    )
     return clean if len(clean) <= EXAMPLE_CHARACTERS else clean[: EXAMPLE_CHARACTERS - 1] + "…"

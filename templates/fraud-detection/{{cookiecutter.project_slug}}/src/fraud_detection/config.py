@@ -17,8 +17,12 @@ class Columns(Section):
     customer_id: str = Field("customer_id", description="the card or the account")
     terminal_id: str = Field("terminal_id", description="the terminal or the merchant")
     amount: str = Field("amount", description="in one currency")
-    fraud: str = Field("fraud", description="0 or 1")
+    fraud: str = Field("fraud", description="0 or 1; empty for a transaction without a label yet")
     labelled_at: str = Field("", description="when the label became known; empty: label_delay_days after the transaction")
+    mcc: str = Field("", description="merchant category code; empty: not there (this and the next three: for the report only)")
+    channel: str = Field("", description="pos, online, atm or the like; empty: not there")
+    country: str = Field("", description="of the terminal; empty: not there")
+    portfolio: str = Field("", description="which cards; empty: not there")
 
 
 class Data(Section):

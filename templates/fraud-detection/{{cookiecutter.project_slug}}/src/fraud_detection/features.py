@@ -1,9 +1,9 @@
-"""The Handbook's features: what a card has spent lately, how risky a terminal has lately been. Known at the time, or absent.
+"""The Handbook's features: what a card has spent lately, how risky a terminal has been; from what was known by then.
 
-A customer's windows run over transactions, `(t - w, t]`, the present one included. A terminal's windows run over *labels*,
-by the time they arrived: `(t - w, t]` again. With one constant delay d that is what the Handbook computes from
-transactions, windows over `(t - d - w, t - d]`; with a delay of its own for each label it stays correct. Sums are over
-integers (ten-thousandths of the currency), so no result depends on the order of rows or on how a table is divided.
+A customer's windows run over transactions, `(t - w, t]`, the present one included. A terminal's windows run over
+*labels*, by the time they arrived: `(t - w, t]` again. With one constant delay d that is what the Handbook computes
+from transactions, windows over `(t - d - w, t - d]`; with a delay of its own for each label it stays correct. Sums are
+over integers (ten-thousandths of the currency), so no result depends on the order of rows or on how a table is divided.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ def names(config: Data) -> list[str]:
     >>> names(Data(windows_days=(1,)))[3:]
     ['customer_count_1d', 'customer_mean_amount_1d', 'amount_ratio_1d', 'terminal_count_1d', 'terminal_risk_1d']
     """
-    customer = [f"{name}_{days}d" for days in config.windows_days for name in ("customer_count", "customer_mean_amount", "amount_ratio")]
+    customer = [
+        f"{name}_{days}d"
+        for days in config.windows_days
+        for name in ("customer_count", "customer_mean_amount", "amount_ratio")
+    ]
     terminal = [f"{name}_{days}d" for days in config.windows_days for name in ("terminal_count", "terminal_risk")]
     return ["amount", "during_weekend", "during_night", *customer, *terminal]
 
@@ -37,15 +41,15 @@ def compute(table: pl.DataFrame, config: Data) -> pl.DataFrame:
     """Return the features of every transaction of `table`, each from what was known at its time.
 
     Transactions of one card in the same microsecond are taken in the order of `transaction_id`. A row without a label
-    (`fraud` or `labelled_at` is null) is counted for its customer and not for its terminal; so new transactions are scored
-    by computing the features of the history and of them together.
+    (`fraud` or `labelled_at` is null) is counted for its customer and not for its terminal; so new transactions are
+    scored by computing the features of the history and of them together (`data.append`).
 
     Args:
         table: as `data.load` returns it; other orders of the rows give the same values.
         config: `windows_days` are used.
 
     Returns:
-        As many rows, in the same order; Float32-free: every column is Float64, named by `names`. `amount_ratio` is the
+        As many rows, in the same order; every column is Float64 without nulls, named by `names`. `amount_ratio` is the
         amount over the customer's mean (1 where that is 0), `terminal_risk` the share of frauds among
         `terminal_count` labels (0 where there are none). Night is 00:00 to 06:59, as in the Handbook.
     """
@@ -63,7 +67,9 @@ def compute(table: pl.DataFrame, config: Data) -> pl.DataFrame:
     return features if order is None else features[np.argsort(order)]
 
 
-def _customer_windows(time: Ints, amount: NDArray[np.float64], customer: Ints, windows: Sequence[int]) -> dict[str, NDArray[np.float64]]:
+def _customer_windows(
+    time: Ints, amount: NDArray[np.float64], customer: Ints, windows: Sequence[int]
+) -> dict[str, NDArray[np.float64]]:
     rows, bits = len(time), _bits(len(time))
     keys = np.sort((customer << bits) | np.arange(rows))  # by customer, then by time: rows are in the order of time
     row = keys & ((1 << bits) - 1)

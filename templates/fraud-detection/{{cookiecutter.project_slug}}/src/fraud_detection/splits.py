@@ -1,4 +1,4 @@
-"""How time divides the transactions: train, wait for the labels, test; and the same again further back (prequential folds).
+"""How time divides the transactions: train, wait for the labels, test; and the same further back (prequential folds).
 
 A payment's label is known `label_delay_days` later, so a model that is to work from `test_start` on can learn from
 payments up to `test_start - label_delay_days`. See the Fraud Detection Handbook, chapter 5, "Validation strategies".
@@ -112,17 +112,24 @@ class PrequentialSplit:
         Raises:
             PacelineError: the history is too short for it, or a window has one class only.
         """
-        return self._fold("validation", self._validation_start(0), self._config.validation_days, judged_at=self.test_start)
+        return self._fold(
+            "validation", self._validation_start(0), self._config.validation_days, judged_at=self.test_start
+        )
 
     def folds(self, count: int) -> list[Fold]:
-        """Return `count` folds for model selection, the latest first: `validation`, then each `validation_days` earlier.
+        """Return `count` folds for choices, the latest first: `validation`, then each `validation_days` earlier.
 
         Raises:
             PacelineError: the history is too short for as many, or a window has one class only.
         """
         days = self._config.validation_days
         return [
-            self._fold(f"validation-{index}" if index else "validation", self._validation_start(index), days, judged_at=self.test_start)
+            self._fold(
+                f"validation-{index}" if index else "validation",
+                self._validation_start(index),
+                days,
+                judged_at=self.test_start,
+            )
             for index in range(count)
         ]
 
@@ -177,10 +184,19 @@ class PrequentialSplit:
         available = (min(end, self._end) - self._first_day).days
         needed = available + (self._first_day - start).days if start < self._first_day else (end - self._first_day).days
         if end > self._end:
-            cause, remedy = f"to the end of {end - timedelta(days=1):%Y-%m-%d}", "Shorten data.test_days or move data.test_start back."
-            raise PacelineError(f"The fold '{name}' reaches {cause}, but the transactions are of {self._span()}.", remedy)
+            cause, remedy = (
+                f"to the end of {end - timedelta(days=1):%Y-%m-%d}",
+                "Shorten data.test_days or move data.test_start back.",
+            )
+            raise PacelineError(
+                f"The fold '{name}' reaches {cause}, but the transactions are of {self._span()}.", remedy
+            )
         spare = config.train_days - (needed - available)
-        remedy = f"Set data.train_days to {spare} or fewer" if spare >= 1 else "Shorten data.train_days and data.validation_days"
+        remedy = (
+            f"Set data.train_days to {spare} or fewer"
+            if spare >= 1
+            else "Shorten data.train_days and data.validation_days"
+        )
         raise PacelineError(
             f"The fold '{name}' needs {needed} days of history, and there are {available} ({self._span()}).",
             f"{remedy}, or bring a longer history.",

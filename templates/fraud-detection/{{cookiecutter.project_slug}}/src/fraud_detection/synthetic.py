@@ -1,9 +1,10 @@
 """The embedded default data: a simulator of card payments, with what makes fraud hard to find.
 
-Cards near and far, terminals of merchants with a category code (MCC), a channel and a country; yearly, weekly and daily
-seasons; lognormal amounts with an honest heavy tail; prices, online shopping and fraud that drift over the months; labels
-that arrive late. Fraud follows the three scenarios that the Fraud Detection Handbook describes (chapter 3, "Transaction
-data simulator"), and the files that `write` makes have the Handbook's layout. Three things differ from its description:
+Terminals of merchants with a category code (MCC), a channel and a country; cards that are used near home and on the
+web; yearly, weekly and daily seasons; lognormal amounts with an honest heavy tail; prices, online shopping and fraud
+that drift over the months; labels that arrive late. Fraud follows the three scenarios that the Fraud Detection Handbook
+describes (chapter 3, "Transaction data simulator"), and the files that `write` makes have the Handbook's layout. Three
+things differ from its description:
 
 - an amount above 220 is fraud in only some cases, for here honest customers spend as much now and then;
 - terminals and cards compromised a day are counted per 10,000 terminals and 5,000 cards (its population), and started
@@ -15,7 +16,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -32,19 +35,28 @@ CUSTOMER_FACTOR = 5  # by which those are larger
 NEARBY, ONLINE = 24, 8  # terminals that a customer uses: so many around the home, so many on the web
 RADIUS = 5.0  # standard deviation of the way to a nearby terminal, in a country of 100 by 100
 
-# Merchant category code, channel, typical amount against a customer's own, share of the terminals in portfolios A and B.
-MERCHANTS = (
-    ("5411", "pos", 0.7, 0.24, 0.14),  # grocery
-    ("5812", "pos", 0.6, 0.17, 0.14),  # restaurant
-    ("5541", "pos", 1.0, 0.09, 0.06),  # fuel
-    ("5311", "pos", 1.3, 0.09, 0.10),  # department store
-    ("5912", "pos", 0.5, 0.07, 0.04),  # pharmacy
-    ("4111", "pos", 0.3, 0.06, 0.06),  # local transport
-    ("7011", "pos", 2.0, 0.03, 0.06),  # hotel
-    ("6011", "atm", 1.4, 0.07, 0.04),  # cash
-    ("5999", "online", 1.0, 0.09, 0.16),  # retail
-    ("5815", "online", 0.3, 0.06, 0.12),  # digital goods
-    ("4511", "online", 2.6, 0.03, 0.08),  # airline
+
+class Kind(NamedTuple):
+    """A kind of merchant."""
+
+    mcc: str  # merchant category code
+    channel: str
+    factor: float  # of the typical amount, against a customer's own
+    share: dict[str, float]  # of the merchants, by portfolio
+
+
+KINDS = (
+    Kind("5411", "pos", 0.7, {"A": 0.24, "B": 0.14}),  # grocery
+    Kind("5812", "pos", 0.6, {"A": 0.17, "B": 0.14}),  # restaurant
+    Kind("5541", "pos", 1.0, {"A": 0.09, "B": 0.06}),  # fuel
+    Kind("5311", "pos", 1.3, {"A": 0.09, "B": 0.10}),  # department store
+    Kind("5912", "pos", 0.5, {"A": 0.07, "B": 0.04}),  # pharmacy
+    Kind("4111", "pos", 0.3, {"A": 0.06, "B": 0.06}),  # local transport
+    Kind("7011", "pos", 2.0, {"A": 0.03, "B": 0.06}),  # hotel
+    Kind("6011", "atm", 1.4, {"A": 0.07, "B": 0.04}),  # cash
+    Kind("5999", "online", 1.0, {"A": 0.09, "B": 0.16}),  # retail
+    Kind("5815", "online", 0.3, {"A": 0.06, "B": 0.12}),  # digital goods
+    Kind("4511", "online", 2.6, {"A": 0.03, "B": 0.08}),  # airline
 )
 # How payments spread over the 24 hours of a working day and of a weekend day.
 HOURS_WEEKDAY = (5, 3, 2, 2, 2, 4, 12, 30, 42, 40, 42, 56, 78, 66, 48, 46, 54, 72, 80, 66, 46, 32, 20, 10)
@@ -69,12 +81,39 @@ class Portfolio:
     customers_compromised: float  # per 5,000 cards
     high_amount_share: float  # of payments
     fraud_growth_yearly: float
-    merchant_column: int
 
 
 PORTFOLIOS = {
-    "A": Portfolio(1.3, (5.0, 70.0), 0.55, 0.18, 0.35, 0.04, 0.04, "BE", ("FR", "NL", "DE", "LU"), 2, 3, 6e-4, 0.3, 3),
-    "B": Portfolio(1.1, (9.0, 95.0), 0.70, 0.42, 0.50, 0.06, 0.16, "ES", ("PT", "FR", "MA", "GB", "US"), 2.6, 5, 1e-3, 0.6, 4),
+    "A": Portfolio(
+        payments=1.3,
+        median_amount=(5.0, 70.0),
+        amount_sigma=0.42,
+        online_share=0.18,
+        online_growth_yearly=0.35,
+        inflation_yearly=0.04,
+        abroad_share=0.04,
+        home="BE",
+        abroad=("FR", "NL", "DE", "LU"),
+        terminals_compromised=2.0,
+        customers_compromised=3.0,
+        high_amount_share=6e-4,
+        fraud_growth_yearly=0.3,
+    ),
+    "B": Portfolio(
+        payments=1.1,
+        median_amount=(9.0, 95.0),
+        amount_sigma=0.55,
+        online_share=0.42,
+        online_growth_yearly=0.5,
+        inflation_yearly=0.06,
+        abroad_share=0.16,
+        home="ES",
+        abroad=("PT", "FR", "MA", "GB", "US"),
+        terminals_compromised=2.2,
+        customers_compromised=4.0,
+        high_amount_share=9e-4,
+        fraud_growth_yearly=0.5,
+    ),
 }
 
 
@@ -87,8 +126,8 @@ def generate(config: Data) -> pl.DataFrame:
 
     Returns:
         The standard columns of `data.load` (`transaction_id, datetime, customer_id, terminal_id, amount, fraud,
-        labelled_at, mcc, channel, country, portfolio`), then `merchant_id` and `scenario` (0 honest; 1 amount above 220;
-        2 compromised terminal; 3 compromised card).
+        labelled_at, mcc, channel, country, portfolio`), then `merchant_id` and `scenario` (0 honest; 1 amount above
+        220; 2 compromised terminal; 3 compromised card).
     """
     portfolio = PORTFOLIOS[config.portfolio]
     rng = np.random.default_rng([config.seed, ord(config.portfolio)])
@@ -96,14 +135,16 @@ def generate(config: Data) -> pl.DataFrame:
     weekday = (np.arange(config.days) + start.weekday()) % 7
     years = np.arange(config.days) / 365.25
 
-    terminals = _Terminals(config.terminals, portfolio, rng)
+    terminals = _Terminals(config.terminals, config.portfolio, rng)
     favourites = _favourites(config.customers, terminals, rng)
     level = rng.uniform(np.log(portfolio.median_amount[0]), np.log(portfolio.median_amount[1]), config.customers)
     customer, day, second = _times(config, portfolio, weekday, start, rng)
     rows = len(customer)
 
     # One uniform number says whether a payment is online and which of the favourites it goes to (the first ones most).
-    online_share = np.minimum(portfolio.online_share * (1 + portfolio.online_growth_yearly * years), 0.9).astype(np.float32)
+    online_share = np.minimum(portfolio.online_share * (1 + portfolio.online_growth_yearly * years), 0.9).astype(
+        np.float32
+    )
     draw, share = rng.random(rows, dtype=np.float32), online_share[day]
     online = draw < share
     within = np.where(online, draw / share, (draw - share) / (1 - share))
@@ -123,9 +164,13 @@ def generate(config: Data) -> pl.DataFrame:
     amount[high] = HIGH_AMOUNT + 0.01 + rng.exponential(60.0, len(high))
     scenario[high] = 1
     rate = portfolio.terminals_compromised * config.terminals / 10_000
-    scenario[_compromised(config.terminals, rate * growth, TERMINAL_DAYS, rng).ravel()[terminal * config.days + day]] = 2
+    scenario[
+        _compromised(config.terminals, rate * growth, TERMINAL_DAYS, rng).ravel()[terminal * config.days + day]
+    ] = 2
     rate = portfolio.customers_compromised * config.customers / 5_000
-    used = np.flatnonzero(_compromised(config.customers, rate * growth, CUSTOMER_DAYS, rng).ravel()[customer * config.days + day])
+    used = np.flatnonzero(
+        _compromised(config.customers, rate * growth, CUSTOMER_DAYS, rng).ravel()[customer * config.days + day]
+    )
     used = used[rng.random(len(used)) < CUSTOMER_SHARE]
     amount[used] *= CUSTOMER_FACTOR
     scenario[used] = 3
@@ -185,9 +230,9 @@ def write(folder: Path, config: Data) -> list[Path]:
         MERCHANT_ID="merchant_id",
     )
     folder.mkdir(parents=True, exist_ok=True)
-    ends = table["TX_TIME_DAYS"].search_sorted(list(range(config.days + 1))).to_list()
+    ends = np.searchsorted(table["TX_TIME_DAYS"].to_numpy(), np.arange(config.days + 1)).tolist()
     files = []
-    for day, (first, last) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+    for day, (first, last) in enumerate(pairwise(ends)):
         files.append(folder / f"{start + timedelta(days=day):%Y-%m-%d}.parquet")
         table.slice(first, last - first).write_parquet(files[-1])
     return files
@@ -196,21 +241,22 @@ def write(folder: Path, config: Data) -> list[Path]:
 class _Terminals:
     """Where the terminals are and whose: arrays of one entry a terminal, and the texts that their codes stand for."""
 
-    def __init__(self, count: int, portfolio: Portfolio, rng: np.random.Generator) -> None:
-        merchants = max(1, count // 3)
-        weights = np.array([kind[portfolio.merchant_column] for kind in MERCHANTS], float)  # type: ignore[misc] -- a column of floats
-        kind_of_merchant = rng.choice(len(MERCHANTS), merchants, p=weights / weights.sum())
-        kind_of_merchant[:2] = (0, len(MERCHANTS) - 3)[:merchants]  # both ways of paying exist in the smallest population
+    def __init__(self, count: int, name: str, rng: np.random.Generator) -> None:
+        portfolio = PORTFOLIOS[name]
+        merchants = max(2, count // 3)
+        shares = np.array([kind.share[name] for kind in KINDS])
+        kind_of_merchant = rng.choice(len(KINDS), merchants, p=shares / shares.sum())
+        kind_of_merchant[:2] = 0, len(KINDS) - 1  # shops and web sites exist in the smallest population too
         self.merchant = np.concatenate([np.arange(merchants), rng.integers(0, merchants, count - merchants)])
         self.kind = kind_of_merchant[self.merchant]
-        self.online = np.array([channel == "online" for _, channel, *_ in MERCHANTS])[self.kind]
-        self.log_factor = np.log([factor for _, _, factor, *_ in MERCHANTS]).astype(np.float32)[self.kind]
+        self.online = np.array([kind.channel == "online" for kind in KINDS])[self.kind]
+        self.log_factor = np.log([kind.factor for kind in KINDS]).astype(np.float32)[self.kind]
         abroad = rng.random(count) < portfolio.abroad_share * np.where(self.online, 3.0, 0.5)
         self.country = np.where(abroad, rng.integers(1, 1 + len(portfolio.abroad), count), 0)
         self.place = rng.uniform(0, 100, (count, 2))
         self._texts = {
-            "mcc": (self.kind, [mcc for mcc, *_ in MERCHANTS]),
-            "channel": (self.kind, [channel for _, channel, *_ in MERCHANTS]),
+            "mcc": (self.kind, [kind.mcc for kind in KINDS]),
+            "channel": (self.kind, [kind.channel for kind in KINDS]),
             "country": (self.country, [portfolio.home, *portfolio.abroad]),
         }
 
@@ -225,7 +271,9 @@ def _favourites(customers: int, terminals: _Terminals, rng: np.random.Generator)
     The nearby ones are drawn: a point around the home, then a terminal of the square that the point falls into.
     """
     shops, sites = np.flatnonzero(~terminals.online), np.flatnonzero(terminals.online)
-    squares = max(1, min(50, int(np.sqrt(len(shops) / 4))))  # a side of the grid: four shops a square, none finer than 2 by 2
+    squares = max(
+        1, min(50, int(np.sqrt(len(shops) / 4)))
+    )  # a side of the grid: four shops a square, none finer than 2 by 2
     cell = np.floor(terminals.place[shops] * squares / 100).astype(np.int64) @ np.array([squares, 1])
     order = np.argsort(cell, kind="stable")
     shops = shops[order]
@@ -244,26 +292,32 @@ def _times(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return customer, day and second since the start of every payment, in the order of time."""
     day_of_year = (np.arange(config.days) + start.timetuple().tm_yday) % 365.25
-    yearly = 1 + 0.05 * np.sin(2 * np.pi * (day_of_year - 110) / 365.25) + 0.25 * np.exp(-(((day_of_year - 352) / 12) ** 2))
+    yearly = (
+        1 + 0.05 * np.sin(2 * np.pi * (day_of_year - 110) / 365.25) + 0.25 * np.exp(-(((day_of_year - 352) / 12) ** 2))
+    )
     activity = rng.gamma(2.5, portfolio.payments / 2.5, config.customers)
     expected = (yearly * np.array(WEEK)[weekday])[:, None] * activity
     counts = rng.poisson(expected).ravel()  # day by day, customer by customer
     cell = np.repeat(np.arange(len(counts)), counts)
     day, customer = np.divmod(cell, config.customers)
     # The inverse of the distribution over the day; that of the weekend follows it, one unit further.
-    shares = np.concatenate([[0.0], np.cumsum(HOURS_WEEKDAY) / sum(HOURS_WEEKDAY), 1 + np.cumsum(HOURS_WEEKEND) / sum(HOURS_WEEKEND)])
+    shares = np.concatenate(
+        [[0.0], np.cumsum(HOURS_WEEKDAY) / sum(HOURS_WEEKDAY), 1 + np.cumsum(HOURS_WEEKEND) / sum(HOURS_WEEKEND)]
+    )
     hours = np.concatenate([np.arange(25.0), 24.0 + np.arange(1, 25)])
     weekend = weekday >= 5
     hour = np.interp(rng.random(len(day)) + weekend[day], shares, hours) - 24.0 * weekend[day]
     second = day * DAY_S + np.minimum((hour * 3_600).astype(np.int64), DAY_S - 1)
     # Sorting the keys themselves is several times faster than sorting row numbers by them.
-    bits = max(1, int(len(second)).bit_length())
+    bits = max(1, len(second).bit_length())
     keys = np.sort((second << bits) | np.arange(len(second)))
     order = keys & ((1 << bits) - 1)
     return customer[order], day[order], keys >> bits
 
 
-def _compromised(count: int, new_per_day: NDArray[np.float64], days: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+def _compromised(
+    count: int, new_per_day: NDArray[np.float64], days: int, rng: np.random.Generator
+) -> NDArray[np.bool_]:
     """Return, for each of `count` and each day, whether it is compromised: drawn anew each day, for `days` days."""
     rates = np.concatenate([np.full(days, new_per_day[0]), new_per_day])  # those of before the first day still count
     total = np.floor(np.cumsum(rates) + rng.random()).astype(np.int64)  # fractions add up to whole ones over the days
