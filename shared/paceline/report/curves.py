@@ -132,7 +132,7 @@ def _figure(
             name = "training" if part == "train" else part
             series.append({"name": name, "x": [step for step, _ in pairs], "y": [value for _, value in pairs]})
     best = history.get("best_step")
-    if fmt.is_number(best):
+    if fmt.is_number(best) and best > 0:
         value = next((row.get(f"validation_{base}") for row in rows if row["step"] == best), None)
         if monitored and fmt.is_number(value):
             points.append({"name": f"best: {fmt.number(value)} at {unit} {best:g}", "x": best, "y": value})

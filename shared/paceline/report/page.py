@@ -57,7 +57,7 @@ def compare(records: Sequence[Mapping[str, Any]]) -> str:
         started=[fmt.moment(run.get("started_at")) for run in runs],
         wall=[fmt.duration(sections.wall_seconds(run)) for run in runs],
         wall_bars=[svg.length_bar(sections.wall_seconds(run) / longest if longest > 0 else 0.0) for run in runs],
-        phases=[(name, [_phase(run, name) for run in runs]) for name in phases],
+        phases=[(fmt.clip(fmt.label(name), 60), [_phase(run, name) for run in runs]) for name in phases],
         scores=[(fmt.label(name), [score.get(name) for score in scored]) for name in scores],
         devices=[sections.device(run) or "-" for run in runs],
         differing=[(key, [rows.get(key, "-") for rows in rows_of]) for key in differing],
@@ -89,6 +89,8 @@ def _run_page(record: Mapping[str, Any], specs: Sequence[Mapping[str, Any]], unf
     dataset, hardware = record.get("dataset") or {}, record.get("hardware") or {}
     history = record.get("history") or {}
     ledger = sections.ledger(record)
+    for row in ledger["rows"]:
+        row["bar"] = svg.length_bar(row["width"])
     return _page(
         "run.html.jinja",
         title=fmt.clip(str(record.get("run") or "Run"), 120),

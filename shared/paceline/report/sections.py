@@ -55,7 +55,8 @@ def verdict(record: Mapping[str, Any]) -> list[str]:
     if rows and wall > 0:
         name, seconds = max(rows, key=lambda row: row[1])
         last = " of this session" if sessions > 1 else ""
-        sentences.append(f"The largest share{last} was {name}: {fmt.share(seconds / wall)}, {fmt.duration(seconds)}.")
+        phase = fmt.clip(fmt.label(name), 60)
+        sentences.append(f"The largest share{last} was {phase}: {fmt.share(seconds / wall)}, {fmt.duration(seconds)}.")
     name, score = leading_score(record)
     if score and status == "done":
         sentences.append(_sentence(score_sentence(name, score)))
@@ -169,12 +170,14 @@ def ledger(record: Mapping[str, Any]) -> dict[str, Any]:
         rows += [_ledger_row(key.partition("/")[2], value, wall, part=True) for key, value in parts.items()]
         own = spans.get(name) or 0.0
         if parts and own >= 0.001 * wall:
-            rows.append(_ledger_row("outside these parts", own, wall, part=True))
+            rows.append(_ledger_row("the rest", own, wall, part=True))
     difference = wall - sum(phases.values())
     return {
         "rows": rows,
         "wall": _seconds(wall),
-        "shares": [(fmt.clip(name, 40), seconds / wall) for name, seconds in phases.items()] if wall > 0 else [],
+        "shares": [(fmt.clip(fmt.label(name), 40), seconds / wall) for name, seconds in phases.items()]
+        if wall > 0
+        else [],
         "difference": f"{difference:+.3f} s" if abs(difference) >= 0.0005 else "0.000 s",
         "difference_share": fmt.share(abs(difference) / wall) if wall > 0 else fmt.share(0.0),
         "closed": wall > 0 and abs(difference) <= 0.01 * wall,
@@ -292,7 +295,7 @@ def value_text(value: Any, key: str = "") -> str:
 def _ledger_row(name: str, seconds: float, wall: float, *, part: bool) -> dict[str, Any]:
     fraction = seconds / wall if wall > 0 else 0.0
     return {
-        "name": fmt.clip(name, 60),
+        "name": fmt.clip(fmt.label(name), 60),
         "seconds": _seconds(seconds),
         "share": f"{100 * fraction:.1f}",
         "part": part,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -163,6 +164,40 @@ def length_bar(fraction: float) -> Markup:
     )
 
 
+@dataclass(frozen=True)
+class _Plane:
+    """Where numbers lie in the drawing, and the places that curves cover."""
+
+    x_of: Scale
+    y_of: Scale
+    left: float
+    right: float
+    top: float
+    bottom: float
+    log_x: bool
+    log_y: bool
+    covered: list[tuple[float, float]]
+
+    def place(self, x: float, y: float) -> tuple[float, float] | None:
+        """Return where a point lies; None for one that its log scale or the frame does not have."""
+        if (self.log_x and x <= 0) or (self.log_y and y <= 0):
+            return None
+        place = self.x_of(x), self.y_of(y)
+        inside = self.left - 1 <= place[0] <= self.right + 1 and self.top - 1 <= place[1] <= self.bottom + 1
+        return place if inside else None
+
+    def freest(self, places: Sequence[tuple[float, float, bool]], size: float) -> tuple[float, float, bool]:
+        """Return the first of the places (x, y, whether the text ends there) whose text hides least of the curves."""
+
+        def hidden(place: tuple[float, float, bool]) -> float:
+            x, y, end = place
+            low, high = (x - size, x) if end else (x, x + size)
+            outside = max(0.0, self.left - low) + max(0.0, high - self.right) + max(0.0, y - self.bottom)
+            return 10 * outside + sum(low - 3 <= a <= high + 3 and y - 13 <= b <= y + 4 for a, b in self.covered)
+
+        return min(places, key=hidden)
+
+
 def _plane(figure: Mapping[str, Any], width: int) -> tuple[list[str], float]:
     """Curves, or intervals at numbers, between two axes."""
     curves = [_finite(curve, figure) for curve in figure["series"]]
@@ -222,16 +257,22 @@ def _plane(figure: Mapping[str, Any], width: int) -> tuple[list[str], float]:
         f'<text class="axis-name" text-anchor="end" x="{width - right:.1f}" y="{bottom + 35:.0f}">'
         f"{escape(x_label)}</text>"
     )
-    body += _references(references, x_of, y_of, (left, width - right), (top, bottom))
-    labels = []
-    for index, curve in enumerate(curves):
-        pairs = [
+    drawn = [
+        [
             (x_of(x), y_of(y))
             for x, y in zip(curve["x"], curve["y"], strict=True)
             if (not log_x or x > 0) and (not log_y or y > 0)
         ]
+        for curve in curves
+    ]
+    covered = [place for pairs in drawn for place in _dense(pairs)]
+    plane = _Plane(x_of, y_of, left, width - right, top, bottom, log_x, log_y, covered)
+    body += _references(references, plane)
+    labels = []
+    for index, curve in enumerate(curves):
+        pairs = drawn[index]
         if figure["kind"] == "interval":
-            body += _whiskers(curve, index, x_of, y_of, log_y)
+            body += _whiskers(curve, index, plane)
         elif len(pairs) == 1:
             body.append(f'<circle class="f{index % 6}" cx="{pairs[0][0]:.1f}" cy="{pairs[0][1]:.1f}" r="3.5"/>')
         elif pairs:
@@ -242,7 +283,7 @@ def _plane(figure: Mapping[str, Any], width: int) -> tuple[list[str], float]:
     for y, name, index in _apart(labels, top, bottom):
         body.append(f'<text class="t{index % 6}" x="{width - right + 6:.1f}" y="{y + 4:.1f}">{escape(name)}</text>')
     for point in points:
-        body += _point(point, x_of, y_of, width - right)
+        body += _point(point, plane)
     return body, bottom + 44
 
 
@@ -316,40 +357,61 @@ def _rows(figure: Mapping[str, Any], width: int) -> tuple[list[str], float]:
     return body, bottom + (40 if references else 24)
 
 
-def _references(
-    lines: Sequence[Mapping[str, Any]], x_of: Scale, y_of: Scale, across: tuple[float, float], down: tuple[float, float]
-) -> list[str]:
+def _references(lines: Sequence[Mapping[str, Any]], plane: _Plane) -> list[str]:
     body = []
     for line in lines:
         name = fmt.clip(str(line.get("name", "")), 30)
+        size = len(name) * _CHARACTER
         if "from" in line:
-            (x1, y1), (x2, y2) = line["from"], line["to"]
-            body.append(_segment("reference", x_of(x1), y_of(y1), x_of(x2), y_of(y2)))
-        elif fmt.is_number(line.get("x")):
-            x = x_of(line["x"])
-            flip = x + len(name) * _CHARACTER + 8 > across[1]
-            body.append(_segment("reference", x, down[0], x, down[1]))
-            body.append(
-                f'<text class="quiet-text" text-anchor="{"end" if flip else "start"}" '
-                f'x="{x - 5 if flip else x + 5:.1f}" y="{down[1] - 7:.1f}">{escape(name)}</text>'
-            )
-        elif fmt.is_number(line.get("y")):
-            y = y_of(line["y"])
-            body.append(_segment("reference", across[0], y, across[1], y))
-            body.append(
-                f'<text class="quiet-text" text-anchor="end" x="{across[1]:.1f}" y="{y - 5:.1f}">{escape(name)}</text>'
-            )
+            path = [plane.place(x, y) for x, y in _along(line["from"], line["to"], log_x=plane.log_x)]
+            known = " ".join(f"{place[0]:.1f},{place[1]:.1f}" for place in path if place)
+            body.append(f'<polyline class="reference" fill="none" points="{known}"/>')
+        elif fmt.is_number(line.get("x")) and (not plane.log_x or line["x"] > 0):
+            x = plane.x_of(line["x"])
+            flip = x + size + 8 > plane.right
+            body.append(_segment("reference", x, plane.top, x, plane.bottom))
+            body.append(_label("quiet-text", x - 5 if flip else x + 5, plane.top - 7, name, end=flip))
+        elif fmt.is_number(line.get("y")) and (not plane.log_y or line["y"] > 0):
+            y = plane.y_of(line["y"])
+            body.append(_segment("reference", plane.left, y, plane.right, y))
+            places = [(plane.right, y - 5, True), (plane.left + 4, y - 5, False), (plane.right, y + 14, True)]
+            label_x, label_y, end = plane.freest(places, size)
+            body.append(_label("quiet-text", label_x, label_y, name, end=end))
     return body
 
 
-def _whiskers(curve: Mapping[str, Any], index: int, x_of: Scale, y_of: Scale, log_y: bool) -> list[str]:
+def _along(start: Sequence[float], stop: Sequence[float], *, log_x: bool) -> list[tuple[float, float]]:
+    """Points of a straight line, close enough that it bends rightly on a log scale."""
+    (x1, y1), (x2, y2) = start, stop
+    if not log_x or x1 == x2:
+        shares = [step / 60 for step in range(61)]
+    else:
+        low, high = sorted((x1, x2))
+        low = max(low, high * 1e-6)
+        xs = [low * (high / low) ** (step / 60) for step in range(61)] if high > 0 else []
+        shares = [(x - x1) / (x2 - x1) for x in xs]
+    return [(x1 + share * (x2 - x1), y1 + share * (y2 - y1)) for share in shares]
+
+
+def _whiskers(curve: Mapping[str, Any], index: int, plane: _Plane) -> list[str]:
     body = []
     for x, y, low, high in zip(curve["x"], curve["y"], curve["low"], curve["high"], strict=True):
-        if not log_y or low > 0:
-            body.append(_segment(f"c{index % 6} thin", x_of(x), y_of(low), x_of(x), y_of(high)))
-        if not log_y or y > 0:
-            body.append(_marker(index, x_of(x), y_of(y)))
+        bottom = plane.place(x, low) or (plane.x_of(x), plane.bottom) if not plane.log_x or x > 0 else None
+        top, middle = plane.place(x, high), plane.place(x, y)
+        if bottom and top:  # on a log scale an interval that reaches zero goes down to the axis
+            body.append(_segment(f"c{index % 6} thin", *bottom, *top))
+        if middle:
+            body.append(_marker(index, *middle))
     return body
+
+
+def _dense(pairs: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Points a few pixels apart along a curve."""
+    dense = list(pairs)
+    for (x1, y1), (x2, y2) in itertools.pairwise(pairs):
+        steps = min(100, int(max(abs(x2 - x1), abs(y2 - y1)) / 4))
+        dense += [(x1 + (x2 - x1) * i / steps, y1 + (y2 - y1) * i / steps) for i in range(1, steps)]
+    return dense
 
 
 def _marker(index: int, x: float, y: float) -> str:
@@ -361,15 +423,24 @@ def _marker(index: int, x: float, y: float) -> str:
     return f'<rect class="{css}" x="{x - 3.5:.1f}" y="{y - 3.5:.1f}" width="7" height="7"{turn}/>'
 
 
-def _point(point: Mapping[str, Any], x_of: Scale, y_of: Scale, edge: float) -> list[str]:
-    x, y = x_of(point["x"]), y_of(point["y"])
+def _point(point: Mapping[str, Any], plane: _Plane) -> list[str]:
+    place = plane.place(point["x"], point["y"])
+    if place is None:
+        return []
+    x, y = place
     name = fmt.clip(str(point.get("name", "")), 34)
-    flip = x + len(name) * _CHARACTER + 10 > edge
+    size = len(name) * _CHARACTER * 1.08  # bold
+    places = [(x + 9, y - 8, False), (x - 9, y - 8, True), (x + 9, y + 18, False), (x - 9, y + 18, True)]
+    label_x, label_y, end = plane.freest(places, size)
     return [
         f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="5"/>',
-        f'<text class="mark" text-anchor="{"end" if flip else "start"}" x="{x - 9 if flip else x + 9:.1f}" '
-        f'y="{y - 8:.1f}">{escape(name)}</text>',
+        _label("mark", label_x, label_y, name, end=end),
     ]
+
+
+def _label(css: str, x: float, y: float, name: str, *, end: bool) -> str:
+    anchor = "end" if end else "start"
+    return f'<text class="{css} halo" text-anchor="{anchor}" x="{x:.1f}" y="{y:.1f}">{escape(name)}</text>'
 
 
 def _legend(entries: Sequence[tuple[str, int]], width: int, kind: str) -> tuple[list[str], float]:
