@@ -68,7 +68,7 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     >>> ticks(0.03, 0.97)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     >>> ticks(5, 5)
-    [4.0, 5.0, 6.0]
+    [4.0, 4.5, 5.0, 5.5, 6.0]
     """
     if not high > low:
         reach = abs(low) / 5 or 1.0
