@@ -1,0 +1,11 @@
+"""The report: a run record as one HTML file that opens offline, runs side by side, and an index of all runs.
+
+`render`, `compare` and `index` are pure functions of records. What they say is computed in `sections` and `curves`,
+charts are drawn in `svg` from the plain specifications of `figure`, `page` puts them into the templates.
+"""
+
+from paceline.report import figure
+from paceline.report.curves import diagnosis
+from paceline.report.page import compare, index, render
+
+__all__ = ["compare", "diagnosis", "figure", "index", "render"]
