@@ -14,17 +14,21 @@ from pathlib import Path
 
 
 def files(folder: Path) -> list[Path]:
-    """Return the library's files in `folder`, relative to it and sorted: no hidden file, no cache, no editor's backup."""
+    """Return the library's files in `folder`, relative to it and sorted: nothing hidden, no cache, no editor's backup."""
     found = []
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
-        kept = [name for name in names if not name.startswith(".") and not name.endswith((".pyc", ".pyo", "~", ".orig", ".rej"))]
+        kept = [
+            name
+            for name in names
+            if not name.startswith(".") and not name.endswith((".pyc", ".pyo", "~", ".orig", ".rej"))
+        ]
         found += [Path(parent, name).relative_to(folder) for name in kept]
     return sorted(found, key=Path.as_posix)
 
 
 def fingerprint(folder: Path) -> str:
-    """Return the SHA-256 of the names and contents of `files(folder)`, the same whatever the line ends of a checkout."""
+    """Return the SHA-256 over names and contents of `files(folder)`, the same whatever line ends a checkout has."""
     digest = hashlib.sha256()
     for file in files(folder):
         content = (folder / file).read_bytes().replace(b"\r\n", b"\n")
