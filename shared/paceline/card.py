@@ -72,10 +72,10 @@ def model_card(
 
 
 def escape(text: str) -> str:
-    """Return `text` in one line that Markdown and HTML show as it is: no markup, no link, no mention, no table cell.
+    r"""Return `text` in one line that Markdown and HTML show as it is: no markup, no link, no mention, no table cell.
 
     >>> escape("<b>*bold*</b> [x](http://y) @you | a")
-    '&lt;b&gt;\\\\*bold\\\\*&lt;/b&gt; \\\\[x\\\\](http:&#47;/y) \\\\@you \\\\| a'
+    '&lt;b&gt;\\*bold\\*&lt;/b&gt; \\[x\\](http:&#47;/y) \\@you \\| a'
     """
     text = re.sub(r"\s+", " ", "".join(character if character.isprintable() else " " for character in text)).strip()
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -126,10 +126,10 @@ class Run:
 
     def close(self) -> None:
         """Write the record and the report; the record last, so that its wall time covers everything saved."""
-        from paceline import report  # Jinja2 is loaded when there is something to render
+        from paceline.report.page import render  # Jinja2 is loaded when there is something to render
 
         self.save()
-        atomic.write_text(self.folder / "report.html", report.render(self.state()))
+        atomic.write_text(self.folder / "report.html", render(self.state()))
         if self._metrics is not None:
             self._metrics.close()
             self._metrics = None

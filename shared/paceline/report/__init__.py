@@ -6,6 +6,7 @@ charts are drawn in `svg` from the plain specifications of `figure`, `page` puts
 
 from paceline.report import figure
 from paceline.report.curves import diagnosis
-from paceline.report.page import compare, index, render
+from paceline.report.folder import write, write_sheet
+from paceline.report.page import compare, index, render, sheet
 
-__all__ = ["compare", "diagnosis", "figure", "index", "render"]
+__all__ = ["compare", "diagnosis", "figure", "index", "render", "sheet", "write", "write_sheet"]

@@ -85,6 +85,12 @@ def index(records: Sequence[Mapping[str, Any]]) -> str:
     return _page("index.html.jinja", title="Runs", rows=rows)
 
 
+def sheet(title: str, facts: Mapping[str, Any]) -> str:
+    """Return a data sheet as an HTML page: facts by name, lists of records as tables."""
+    known = _prepare(facts)
+    return _page("sheet.html.jinja", title=title, facts=sections.facts(known), tables=sections.tables(known))
+
+
 def _run_page(record: Mapping[str, Any], specs: Sequence[Mapping[str, Any]], unfit: int, *, left_out: int) -> str:
     dataset, hardware = record.get("dataset") or {}, record.get("hardware") or {}
     history = record.get("history") or {}

@@ -15,8 +15,11 @@ PROGRAM = "fraud-detection"
 
 def _data(arguments: Namespace) -> dict[str, Any]:
     from fraud_detection import data
+    from paceline import report
+    from paceline.quarantine import Quarantine
 
-    return data.sheet(_config(arguments), arguments.output)
+    config, quarantine = _config(arguments).data, Quarantine(arguments.output.with_suffix(".quarantine.jsonl"))
+    return report.write_sheet(arguments.output, "Transactions", data.audit(data.load(config, quarantine), quarantine))
 
 
 def _train(arguments: Namespace) -> dict[str, Any]:

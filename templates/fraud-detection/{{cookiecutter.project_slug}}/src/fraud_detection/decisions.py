@@ -22,12 +22,12 @@ class Decision:
 
     Attributes:
         calibration: from logits to probabilities whose mean matches the prevalence.
-        kind: what the threshold was chosen by.
+        rule: what the threshold was chosen by.
         threshold: the probability from which on a transaction is an alert; above 1, nothing is.
     """
 
-    calibration: calibrate.Sigmoid
-    kind: Literal["cost", "alert_budget", "max_fpr"]
+    calibration: calibrate.Calibrator
+    rule: Literal["cost", "alert_budget", "max_fpr"]
     threshold: float
 
     def probabilities(self, logits: Floats) -> Floats:
@@ -36,12 +36,16 @@ class Decision:
 
     def state(self) -> dict[str, Any]:
         """Return the decision as JSON types, for the run record."""
-        return {"calibration": self.calibration.state(), "kind": self.kind, "threshold": self.threshold}
+        return {
+            "decision": {"rule": self.rule, "threshold": self.threshold},
+            "calibration": self.calibration.state(),
+        }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Decision:
         """Return the decision that `state` holds."""
-        return cls(calibrate.Sigmoid.from_state(state["calibration"]), state["kind"], float(state["threshold"]))
+        decision = state["decision"]
+        return cls(calibrate.from_state(state["calibration"]), decision["rule"], float(decision["threshold"]))
 
 
 def decide(config: Report, logits: Floats, examples: Examples) -> Decision:
@@ -49,7 +53,7 @@ def decide(config: Report, logits: Floats, examples: Examples) -> Decision:
 
     They are later than those the model was trained on and earlier than those it will decide about.
     """
-    calibration = calibrate.fit_sigmoid(logits, examples.y)
+    calibration = calibrate.fit_sigmoid(examples.y, logits)
     return Decision(calibration, config.threshold, choose_threshold(config, calibration.apply(logits), examples))
 
 

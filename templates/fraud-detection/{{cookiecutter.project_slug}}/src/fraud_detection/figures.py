@@ -1,4 +1,4 @@
-"""The domain's own charts in the report: precision against recall, what a calling team finds, are the scores probabilities."""
+"""The domain's own charts in the report: precision and recall, what a calling team finds, calibration."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from paceline.report import figure
 
 from fraud_detection.config import Report
 from fraud_detection.examples import Examples
 from fraud_detection.metrics import CardRanking, Ranking
 from paceline import calibrate
+from paceline.report import figure
 
 POINTS = 200  # of a curve; more cannot be seen
 RELIABILITY_BINS = 12
@@ -66,7 +66,7 @@ def draw(examples: Examples, probabilities: dict[str, NDArray[np.float64]], conf
             ],
             x_label="mean predicted probability",
             y_label="observed share of fraud",
-            caption="Bins with equal numbers of transactions, 95 % intervals. On the diagonal, a score means what it says.",
+            caption="Bins of equally many transactions, 95 % intervals. On the diagonal, a score means what it says.",
             lines=[{"name": "calibrated", "from": [0.0, 0.0], "to": [top, top]}],
         ),
     ]

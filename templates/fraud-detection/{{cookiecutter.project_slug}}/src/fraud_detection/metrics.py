@@ -63,7 +63,7 @@ class Ranking:
         return recall[found][places], precision[found][places]
 
     def recall_at_fpr(self, weights: Floats, fpr: float) -> float:
-        """Return the largest share of frauds found by a threshold that stops at most `fpr` of the honest, NaN as above."""
+        """Return the largest share of frauds found while at most `fpr` of the honest are stopped, NaN as above."""
         frauds, honest = self._cumulative(weights)
         allowed = int(np.searchsorted(honest, fpr * honest[-1] * (1 + 1e-12), side="right"))
         return _ratio(float(frauds[allowed - 1]) if allowed else 0.0, frauds[-1])
@@ -119,7 +119,7 @@ class CardRanking:
 def score(examples: Examples, probabilities: Floats, threshold: float, config: Report, *, seed: int) -> dict[str, Any]:
     """Return the metrics as the run record keeps them: `{name: {"value", "low", "high"}}`.
 
-    The intervals are 95 % percentile intervals of a bootstrap over customers: a card's transactions are not independent.
+    The intervals are 95 % percentile intervals of a bootstrap over customers, as a card's transactions are alike.
 
     Args:
         examples: the evaluated transactions.
@@ -134,36 +134,25 @@ def score(examples: Examples, probabilities: Floats, threshold: float, config: R
     fraud, alert = examples.y.astype(np.float64), (probabilities >= threshold).astype(np.float64)
     cost = examples.amounts * fraud * (1 - alert) + config.review_cost * alert
     k = config.alert_budget_per_day
-    names = [
-        "average_precision",
-        "auc_roc",
-        f"card_precision_at_{k}",
-        *(f"recall_at_{level:.1%}_fpr" for level in FPR_LEVELS),
-        "recall",
-        "precision",
-        "false_positive_rate",
-        "cost_per_1000",
-    ]
 
-    def statistics(weights: Floats) -> Floats:
+    def statistics(weights: Floats) -> dict[str, float]:
         card_weights = np.zeros(int(examples.customers.max()) + 1)
         card_weights[examples.customers[first_of_card]] = weights[first_of_card]
-        caught, alerts, frauds = weights @ (fraud * alert), weights @ alert, weights @ fraud
-        return np.array(
-            [
-                ranking.average_precision(weights),
-                ranking.auc_roc(weights),
-                cards.precision_at_k(k, card_weights),
-                *(ranking.recall_at_fpr(weights, level) for level in FPR_LEVELS),
-                _ratio(caught, frauds),
-                _ratio(caught, alerts),
-                _ratio(alerts - caught, weights.sum() - frauds),
-                1000 * _ratio(weights @ cost, weights.sum()),
-            ]
-        )
+        caught, alerts = float(weights @ (fraud * alert)), float(weights @ alert)
+        frauds, rows = float(weights @ fraud), float(weights.sum())
+        return {
+            "average_precision": ranking.average_precision(weights),
+            "auc_roc": ranking.auc_roc(weights),
+            f"card_precision_at_{k}": cards.precision_at_k(k, card_weights),
+            **{f"recall_at_{level:.1%}_fpr": ranking.recall_at_fpr(weights, level) for level in FPR_LEVELS},
+            "recall": _ratio(caught, frauds),
+            "precision": _ratio(caught, alerts),
+            "false_positive_rate": _ratio(alerts - caught, rows - frauds),
+            "cost_per_1000_transactions": 1000 * _ratio(float(weights @ cost), rows),
+        }
 
-    found = intervals.bootstrap(statistics, examples.customers, resamples=config.resamples, seed=seed)
-    return {name: interval.state() for name, interval in zip(names, found, strict=True)}
+    found = intervals.bootstrap_many(statistics, examples.customers, resamples=config.resamples, seed=seed)
+    return {name: interval.state() for name, interval in found.items()}
 
 
 def slices(

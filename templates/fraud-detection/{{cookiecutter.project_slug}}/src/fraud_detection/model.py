@@ -29,7 +29,9 @@ Floats = NDArray[np.float64]
 class Trained(Protocol):
     """A model ready for use."""
 
-    steps: int  # rounds or epochs that its weights took
+    @property
+    def steps(self) -> int:
+        """The rounds or epochs that its weights took."""
 
     def logits(self, X: NDArray[np.float32]) -> Floats:
         """Return the log-odds of fraud for each row of `X`."""
@@ -210,8 +212,8 @@ class Linear:
     def load(cls, path: Path, sha256: str, steps: int) -> Linear:
         """Read `model.json`."""
         found = json.loads(checkpoint.read_verified(path, sha256))
-        arrays = (np.asarray(found[name], dtype=np.float64) for name in ("mean", "scale", "weights"))
-        return cls(*arrays, intercept=float(found["intercept"]), steps=steps)
+        mean, scale, weights = (np.asarray(found[name], dtype=np.float64) for name in ("mean", "scale", "weights"))
+        return cls(mean, scale, weights, float(found["intercept"]), steps)
 
     def state(self) -> dict[str, Any]:
         """Return the number of parameters."""

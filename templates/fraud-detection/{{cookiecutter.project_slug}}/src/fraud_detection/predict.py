@@ -47,7 +47,7 @@ def load(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun:
     config = configuration.load(Config, folder / "config.toml", overrides)
     saved = found["model"]
     trained = model.load(saved["name"], folder, saved)
-    return TrainedRun(config, trained, Decision.from_state(saved["decision"]), saved["features"])
+    return TrainedRun(config, trained, Decision.from_state(saved), saved["features"])
 
 
 def evaluate(folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -100,19 +100,22 @@ def predict(folder: Path, inputs: Sequence[Path], output: Path, overrides: Seque
         [data.load_unlabelled(path, run.config.data, quarantine) for path in inputs], how="diagonal_relaxed"
     )
     table = data.append(data.load(run.config.data, Quarantine()), new)
-    here = table["transaction_id"].is_in(new["transaction_id"].implode())
-    X = _known_features(table, run).filter(here).cast(pl.Float32).to_numpy(order="c")
+    X = _known_features(table, run).tail(len(new)).cast(pl.Float32).to_numpy(order="c")
     probabilities = run.decision.probabilities(run.model.logits(X))
     scored = pl.DataFrame(
         {
-            "transaction_id": table["transaction_id"].filter(here),
+            "transaction_id": new["transaction_id"],
             "fraud_probability": probabilities,
             "alert": probabilities >= run.decision.threshold,
         }
     )
-    write = {".csv": scored.write_csv, ".parquet": scored.write_parquet, ".jsonl": scored.write_ndjson}
     output.parent.mkdir(parents=True, exist_ok=True)
-    write[output.suffix](output)
+    if output.suffix == ".csv":
+        scored.write_csv(output)
+    elif output.suffix == ".parquet":
+        scored.write_parquet(output)
+    else:
+        scored.write_ndjson(output)
     counts = {"read": quarantine.read, "scored": len(scored), "quarantined": quarantine.quarantined}
     return {"run": str(folder), "output": str(output), **counts, "alerts": int(scored["alert"].sum())}
 
@@ -121,7 +124,7 @@ def _known_features(table: pl.DataFrame, run: TrainedRun) -> pl.DataFrame:
     found = features.compute(table, run.config.data)
     if found.columns != run.features:
         raise PacelineError(
-            f"The model was trained on {len(run.features)} features, the configuration gives {len(found.columns)} others.",
+            f"The model knows {len(run.features)} features, the configuration gives {len(found.columns)} others.",
             "Leave data.windows_days as it was in training.",
         )
     return found

@@ -79,7 +79,7 @@ def train(
 
         with run.phase("finalise"):
             saved = fitted.save(run.folder)
-            run.model = {"name": name, **fitted.state(), **saved, "features": X.columns, "decision": decision.state()}
+            run.model = {"name": name, **fitted.state(), **saved, "features": X.columns, **decision.state()}
             atomic.write_text(run.folder / "MODEL_CARD.md", model_card(run.state()))
     return {
         "run": str(run.folder),
