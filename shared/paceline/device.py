@@ -132,6 +132,20 @@ def for_xgboost(requested: str, *, rows: int) -> Device:
     return _gpu(requested, f"{rows:,} training rows are at least {XGBOOST_GPU_ROWS:,}", "float32")
 
 
+def keras_backend() -> str:
+    """Return the environment's `KERAS_BACKEND`, set to JAX where it is not; call before Keras is imported.
+
+    Raises:
+        PacelineError: the backend is not installed.
+    """
+    backend = os.environ.setdefault("KERAS_BACKEND", "jax")
+    if importlib.util.find_spec(backend) is None:
+        raise PacelineError(
+            f"KERAS_BACKEND is '{backend}', which is not installed.", "Install it, or unset KERAS_BACKEND for JAX."
+        )
+    return backend
+
+
 def for_keras(requested: str) -> Device:
     """Choose the device for Keras, tell the backend, and prove that it is there; call before anything is computed.
 
@@ -141,11 +155,7 @@ def for_keras(requested: str) -> Device:
     Raises:
         PacelineError: the backend is not installed, or the device asked for cannot be used.
     """
-    backend = os.environ.setdefault("KERAS_BACKEND", "jax")
-    if importlib.util.find_spec(backend) is None:
-        raise PacelineError(
-            f"KERAS_BACKEND is '{backend}', which is not installed.", "Install it, or unset KERAS_BACKEND for JAX."
-        )
+    backend = keras_backend()
     if requested == "gpu" and not gpus():
         raise _no_driver()
     if requested == "tpu" and (backend != "jax" or importlib.util.find_spec("libtpu") is None):

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from paceline import atomic, checkpoint, device
@@ -23,6 +22,9 @@ from paceline.errors import PacelineError, Stopped
 from paceline.progress import Progress
 from paceline.record import Run
 from paceline.stop import Listener
+
+device.keras_backend()
+import keras  # noqa: E402 -- Keras reads its backend from the environment when it is imported
 
 FINISH_EPOCH_SECONDS = 5.0  # after a signal an epoch may go on this long to end where it can be resumed
 
