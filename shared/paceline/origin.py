@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def files(folder: Path) -> list[Path]:
-    """Return the library's files in `folder`, relative to it and sorted: nothing hidden, no cache, no editor's backup."""
+    """Return the library's files in `folder`, relative to it and sorted: nothing hidden, no cache, no backup."""
     found = []
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
