@@ -52,7 +52,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Return `value` as JSON types: NumPy scalars and arrays, paths, tuples and dates included, NaN and infinity as None.
+    """Return `value` as JSON types: NumPy values, paths, tuples and dates included, NaN and infinity as None.
 
     >>> plain({"loss": float("nan"), "folder": Path("runs"), "shape": (2, 3)})
     {'loss': None, 'folder': 'runs', 'shape': [2, 3]}

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from paceline.errors import PacelineError
 
+COMMENT_COLUMN = 36  # where `dump` aligns the comments
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -38,7 +40,8 @@ def load(model: type[Model], path: Path, overrides: Sequence[str] = ()) -> Model
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PacelineError(
-            f"There is no configuration file '{path}'.", "Run the command in the project's folder, or name it: --config."
+            f"There is no configuration file '{path}'.",
+            "Run the command in the project's folder, or name it: --config.",
         ) from None
     except IsADirectoryError:
         raise PacelineError(f"'{path}' is a folder, not a configuration.", "Name the TOML file in it.") from None
@@ -50,7 +53,7 @@ def load(model: type[Model], path: Path, overrides: Sequence[str] = ()) -> Model
 
 
 def check(model: type[Model], values: dict[str, Any], *, source: str) -> Model:
-    """Return `values` as a `model`; the first thing that does not fit is raised as a `PacelineError` naming `source`."""
+    """Return `values` as a `model`, or raise a `PacelineError` that names the first misfit and `source`."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -66,7 +69,7 @@ def dump(config: BaseModel) -> str:
 
     document = tomlkit.document()
     for line in (type(config).__doc__ or "").strip().splitlines():
-        document.add(tomlkit.comment(line.strip()) if line.strip() else tomlkit.nl())
+        document.add(tomlkit.comment(line.strip()))
     _fill(document, config)
     return tomlkit.dumps(document)
 
@@ -85,8 +88,9 @@ def _fill(container: Any, section: BaseModel) -> None:
             container.add(name, table)
         else:
             item = tomlkit.item(list(value) if isinstance(value, tuple) else value)
-            if fields[name].description:
-                item.comment(fields[name].description or "")
+            if description := fields[name].description:
+                item.comment(description)
+                item.trivia.comment_ws = " " * max(2, COMMENT_COLUMN - len(f"{name} = {item.as_string()}"))
             container.add(name, item)
 
 
@@ -121,7 +125,8 @@ def _refusal(model: type[BaseModel], errors: Sequence[Any], source: str) -> Pace
         return PacelineError(f"{where} lacks the key '{key}'.", f"Add it. ({source})")
     message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "value_error":  # a rule of ours that looks at several keys, already a cause and a remedy
-        return PacelineError(f"[{'.'.join([*sections, key])}]" if key else where, f"{message} ({source})")
+        cause, stop, remedy = message.partition(". ")
+        return PacelineError(cause + stop.strip(), f"{remedy} ({source})")
     expected = message.replace("Input should be", "It should be", 1)
     return PacelineError(f"{where} {key} is {error['input']!r}.", f"{expected}. ({source})")
 

@@ -44,6 +44,7 @@ class Run:
         history: how training went; `fit_xgboost` and `fit_keras` fill it.
         figures: the domain's own charts for the report (see `report.figure`).
         warnings: sentences that the reader of the report must see.
+        wall_seconds: the time from the run's start to its last file, once it is closed.
     """
 
     def __init__(self, folder: Path, config: BaseModel, clock: Clock) -> None:
@@ -63,10 +64,11 @@ class Run:
         self.command = ""
         self.status = "running"
         self.error = ""
+        self.wall_seconds = 0.0  # settled when the run is closed
         self._metrics: IO[str] | None = None
 
     def phase(self, name: str) -> AbstractContextManager[None]:
-        """Give the time of the block to the phase `name`, less what inner phases claim; `data/read` is a part of `data`."""
+        """Give the block's time to the phase `name`, less what inner phases claim; `data/read` is a part of `data`."""
         return self.clock.span(name)
 
     def log(self, values: dict[str, Any]) -> None:
@@ -126,14 +128,16 @@ class Run:
 
     def close(self) -> None:
         """Write the record and the report; the record last, so that its wall time covers everything saved."""
-        from paceline import report  # Jinja2 is loaded when there is something to render
+        from paceline.report.page import render  # Jinja2 is loaded when there is something to render
 
         self.save()
-        atomic.write_text(self.folder / "report.html", report.render(self.state()))
+        atomic.write_text(self.folder / "report.html", render(self.state()))
         if self._metrics is not None:
             self._metrics.close()
             self._metrics = None
-        atomic.write_json(self.folder / "run.json", self.state())
+        state = self.state()
+        self.wall_seconds = state["wall_seconds"]
+        atomic.write_json(self.folder / "run.json", state)
 
 
 @contextmanager
@@ -225,7 +229,9 @@ def _new_folder(runs_folder: Path, name: str) -> Path:
             else:
                 return folder
     except OSError as error:
-        raise PacelineError(f"No run can be kept in '{runs_folder}': {error.strerror}.", "Choose another folder.") from None
+        raise PacelineError(
+            f"No run can be kept in '{runs_folder}': {error.strerror}.", "Choose another folder."
+        ) from None
 
 
 def _earlier_sessions(record: dict[str, Any]) -> list[dict[str, Any]]:

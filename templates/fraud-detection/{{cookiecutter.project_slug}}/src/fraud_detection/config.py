@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import date
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from paceline.config import Section
+
+
+# TOML has dates of its own: 2025-01-01 without quotes is one, and means the same as with them.
+Day = Annotated[str, BeforeValidator(lambda value: value.isoformat() if isinstance(value, date) else value)]
 
 
 class Columns(Section):
@@ -17,29 +22,33 @@ class Columns(Section):
     customer_id: str = Field("customer_id", description="the card or the account")
     terminal_id: str = Field("terminal_id", description="the terminal or the merchant")
     amount: str = Field("amount", description="in one currency")
-    fraud: str = Field("fraud", description="0 or 1")
-    labelled_at: str = Field("", description="when the label became known; empty: label_delay_days after the transaction")
+    fraud: str = Field("fraud", description="0 or 1; empty for a transaction without a label yet")
+    labelled_at: str = Field("", description="when the label became known; empty: after label_delay_days")
+    mcc: str = Field("", description="merchant category code, for slices of the scores; empty: none")
+    channel: str = Field("", description="pos, online, atm or the like, for slices; empty: none")
+    country: str = Field("", description="of the terminal, for slices; empty: none")
+    portfolio: str = Field("", description="which cards, for slices; empty: none")
 
 
 class Data(Section):
     """Which transactions, and how time divides them."""
 
     source: Literal["synthetic", "handbook", "table"] = Field(
-        "synthetic", description="synthetic | handbook (Fraud Detection Handbook) | table (any CSV or Parquet, see columns)"
+        "synthetic", description="synthetic | handbook (Fraud Detection Handbook) | table (any CSV or Parquet: columns)"
     )
     path: str = Field("", description="a CSV or Parquet file, or a folder of them; not for synthetic")
     portfolio: Literal["A", "B"] = Field("A", description="synthetic: which of two card portfolios")
-    customers: int = Field(1_500, ge=10, description="synthetic: cards; about 1.3 transactions each a day")
+    customers: int = Field(2_300, ge=10, description="synthetic: cards; about 1.3 transactions each a day")
     terminals: int = Field(3_000, ge=10, description="synthetic: payment terminals")
-    days: int = Field(150, ge=21, description="synthetic: length of the history")
-    start_date: str = Field("2025-01-01", pattern=r"^\d{4}-\d\d-\d\d$", description="synthetic: first day, UTC")
+    days: int = Field(105, ge=21, description="synthetic: length of the history")
+    start_date: Day = Field("2025-01-01", pattern=r"^\d{4}-\d\d-\d\d$", description="synthetic: first day, UTC")
     seed: int = Field(0, ge=0, description="synthetic: the same seed makes the same transactions")
     label_delay_days: int = Field(7, ge=0, le=365, description="days until a transaction's label can be used")
-    windows_days: tuple[int, ...] = Field((1, 7, 30), min_length=1, description="spans of the spending and risk features")
-    test_start: str = Field("", pattern=r"^(\d{4}-\d\d-\d\d)?$", description="first day of the test; empty: the last test_days")
+    windows_days: tuple[int, ...] = Field((1, 7, 30), min_length=1, description="of the spending and risk features")
+    test_start: Day = Field("", pattern=r"^(\d{4}-\d\d-\d\d)?$", description="first day of the test; empty: latest")
     test_days: int = Field(14, ge=1, description="days of the test")
-    train_days: int = Field(60, ge=1, description="days of training, ending label_delay_days before the test")
-    validation_days: int = Field(14, ge=1, description="the last days with known labels: rounds, calibration, threshold")
+    train_days: int = Field(28, ge=1, description="days of training, ending label_delay_days before the test")
+    validation_days: int = Field(14, ge=1, description="last days with known labels: rounds, calibration, threshold")
     max_quarantined_share: float = Field(0.01, ge=0, le=1, description="more bad rows than this share stop the run")
     columns: Columns = Columns()
 
@@ -48,11 +57,13 @@ class Model(Section):
     """What is predicted, by what."""
 
     task: Literal["fraud"] = Field("fraud", description="the probability that a transaction is fraudulent")
-    name: Literal["xgboost", "logistic_regression", "mlp"] = Field("xgboost", description="xgboost | logistic_regression | mlp")
+    name: Literal["xgboost", "logistic_regression", "mlp"] = Field(
+        "xgboost", description="xgboost | logistic_regression | mlp"
+    )
     booster: Literal["gbtree", "dart"] = Field("gbtree", description="xgboost: dart drops trees while boosting, slower")
-    max_depth: int = Field(6, ge=1, le=20, description="xgboost: depth of a tree")
+    max_depth: int = Field(4, ge=1, le=20, description="xgboost: depth of a tree")
     min_child_weight: float = Field(1.0, ge=0, description="xgboost: least sum of hessians in a leaf")
-    max_bin: int = Field(1024, ge=2, description="xgboost: histogram bins; 256 lost 0.07 average precision on Handbook data")
+    max_bin: int = Field(1024, ge=2, description="xgboost: histogram bins; 256 lost average precision on real data")
     hidden_units: tuple[int, ...] = Field((128, 64), min_length=1, description="mlp: widths of the hidden layers")
     dropout: float = Field(0.2, ge=0, lt=1, description="mlp: share of units dropped; xgboost: of trees, with dart")
 
@@ -61,19 +72,23 @@ class Train(Section):
     """How it is trained."""
 
     seed: int = Field(0, ge=0, description="of every random choice in training")
-    device: Literal["auto", "cpu", "gpu", "tpu"] = Field("auto", description="auto | cpu | gpu | tpu; what is asked for is used or refused")
+    device: Literal["auto", "cpu", "gpu", "tpu"] = Field(
+        "auto", description="auto | cpu | gpu | tpu; what is asked for is used or refused"
+    )
     rounds: int = Field(600, ge=1, description="xgboost: trees at most")
     learning_rate: float = Field(0.1, gt=0, description="xgboost: shrinkage of a tree")
     subsample: float = Field(0.8, gt=0, le=1, description="xgboost: share of the rows a tree sees")
     colsample_bytree: float = Field(0.8, gt=0, le=1, description="xgboost: share of the features a tree sees")
     l1: float = Field(0.0, ge=0, description="L1 penalty: xgboost alpha, mlp kernels")
-    l2: float = Field(1.0, ge=0, description="L2 penalty: xgboost lambda; mlp kernels and logistic regression, divided by the rows")
-    early_stopping_rounds: int = Field(50, ge=0, description="xgboost: rounds without a better validation score; 0: never stop early")
+    l2: float = Field(1.0, ge=0, description="L2 penalty: xgboost lambda; mlp, logistic regression: over the rows")
+    early_stopping_rounds: int = Field(
+        50, ge=0, description="xgboost: rounds without a better score; 0: never stop early"
+    )
     epochs: int = Field(30, ge=1, description="mlp: passes over the training data at most")
     batch_size: int = Field(2048, ge=1, description="mlp: transactions in a step")
     mlp_learning_rate: float = Field(1e-3, gt=0, description="mlp: of Adam")
-    early_stopping_epochs: int = Field(5, ge=0, description="mlp: epochs without a better validation score; 0: never stop early")
-    refit: bool = Field(True, description="train again on the latest days with known labels, for the number of rounds chosen")
+    early_stopping_epochs: int = Field(5, ge=0, description="mlp: epochs without a better score; 0: never stop early")
+    refit: bool = Field(True, description="train again on the latest days with known labels, as long as chosen")
     checkpoint_seconds: float = Field(30.0, ge=0, description="save at least this often while training")
 
 
@@ -81,7 +96,7 @@ class Report(Section):
     """How scores become decisions, and what is reported of them."""
 
     threshold: Literal["cost", "alert_budget", "max_fpr"] = Field("cost", description="cost | alert_budget | max_fpr")
-    alert_budget_per_day: int = Field(100, ge=1, description="cards a day that can be called; also k of card precision at k")
+    alert_budget_per_day: int = Field(100, ge=1, description="cards a day that can be called; k of card precision at k")
     max_fpr: float = Field(0.005, gt=0, lt=1, description="share of honest transactions that may be stopped")
     review_cost: float = Field(5.0, ge=0, description="cost of looking at one alert, in the currency of the amounts")
     resamples: int = Field(300, ge=0, description="of the bootstrap over customers; 0: no intervals")

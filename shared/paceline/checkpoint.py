@@ -1,0 +1,93 @@
+"""Checkpoints that are whole or absent: written aside, synced, renamed; a checksum is verified before any parsing.
+
+A checkpoint is a folder `checkpoints/<stage>/<step>/` with the files of one moment of training and a `manifest.json`
+that holds their sizes and SHA-256. The newest two are kept, so a damaged one costs an interval, not the run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from paceline import atomic
+from paceline.errors import PacelineError
+
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One verified moment of training: its step and its files' contents."""
+
+    step: int
+    files: Mapping[str, bytes]
+
+
+def save(folder: Path, step: int, files: Mapping[str, bytes]) -> Path:
+    """Write `files` as the checkpoint of `step` below `folder`, then drop all but the newest two.
+
+    The checkpoint appears under its name only when it is complete and on the disk: a crash at any moment leaves the
+    earlier ones as they were. Saving a step again replaces it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    final = folder / f"{step:08d}"
+    temporary = folder / f".{final.name}.{os.getpid()}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    manifest = {name: {"bytes": len(data), "sha256": atomic.sha256(data)} for name, data in files.items()}
+    for name, data in files.items():
+        atomic.write_bytes(temporary / name, data)
+    atomic.write_json(temporary / "manifest.json", {"step": step, "files": manifest})
+    shutil.rmtree(final, ignore_errors=True)
+    temporary.rename(final)
+    atomic.sync_folder(folder)
+    for old in _steps(folder)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return final
+
+
+def latest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    """Return the newest checkpoint below `folder` whose files match their checksums, and what was passed over.
+
+    Returns:
+        The checkpoint, None where there is no whole one; and a sentence for each damaged one.
+    """
+    damaged: list[str] = []
+    for path in reversed(_steps(folder)):
+        try:
+            return _read(path), damaged
+        except PacelineError as error:
+            damaged.append(str(error))
+    return None, damaged
+
+
+def _read(path: Path) -> Checkpoint:
+    try:
+        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        files = {name: read_verified(path / name, str(entry["sha256"])) for name, entry in manifest["files"].items()}
+        return Checkpoint(int(manifest["step"]), files)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PacelineError(f"The checkpoint '{path.name}' is damaged: {error}.", "An earlier one is used.") from None
+
+
+def read_verified(path: Path, sha256: str) -> bytes:
+    """Return the bytes of `path` when they have this SHA-256, so that no parser meets a damaged file.
+
+    Raises:
+        PacelineError: the file has other content.
+        OSError: the file cannot be read.
+    """
+    data = path.read_bytes()
+    if atomic.sha256(data) != sha256:
+        raise PacelineError(
+            f"'{path.name}' does not match its checksum.", "It was damaged or changed; use another run."
+        )
+    return data
+
+
+def _steps(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("[0-9]*") if path.is_dir() and path.name.isdigit())

@@ -1,0 +1,170 @@
+"""The commands' common frame: arguments, the last line of JSON, one line of error, exit codes.
+
+A template's `cli.py` names its commands; everything here is the same for all of them. Nothing is imported before the
+arguments are parsed but the standard library, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from paceline.errors import PacelineError, Stopped
+
+if TYPE_CHECKING:  # pydantic takes 0.15 s to load
+    from pydantic import BaseModel
+
+Model = TypeVar("Model", bound="BaseModel")
+
+RUNS = Path("runs")
+EXIT_DONE, EXIT_FAILED, EXIT_STOPPED = 0, 1, 75  # 2, wrong arguments, is argparse's; 75 is EX_TEMPFAIL of sysexits.h
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of a project.
+
+    Attributes:
+        name: what the user types.
+        help: one line, as `--help` shows it.
+        run: does it and returns what `--json` prints; imports what it needs when it is called.
+        arguments: adds the command's own arguments to those that every command takes.
+    """
+
+    name: str
+    help: str
+    run: Callable[[argparse.Namespace], dict[str, Any]]
+    arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None
+
+
+def main(program: str, description: str, commands: Sequence[Command], argv: Sequence[str] | None = None) -> int:
+    """Run the command that `argv` names and return the exit code.
+
+    0: done. 1: failed, with one line on standard error. 2: wrong arguments. 75: stopped by a signal or a deadline with
+    everything saved. With `--json` the last line of standard output is one JSON object, also when the command failed.
+    """
+    arguments = parser(program, description, commands).parse_args(argv)
+    try:
+        answer = arguments.run(arguments)
+    except Stopped as stop:
+        hint = " Go on with --resume." if stop.resumable else ""
+        return _end(arguments, EXIT_STOPPED, f"{stop.reason}{hint}", {"status": "stopped", "error": stop.reason})
+    except PacelineError as error:
+        return _end(arguments, EXIT_FAILED, f"error: {error}", {"status": "failed", "error": str(error)})
+    except KeyboardInterrupt:
+        return _end(
+            arguments,
+            EXIT_FAILED,
+            "Interrupted; nothing was left to save.",
+            {"status": "failed", "error": "interrupted"},
+        )
+    except BrokenPipeError:  # `| head` has read enough
+        sys.stderr.close()
+        return EXIT_DONE
+    if arguments.json:
+        from paceline import atomic
+
+        print(json.dumps(atomic.plain(answer), ensure_ascii=False, allow_nan=False))
+    return int(answer.get("exit_code", EXIT_DONE))
+
+
+def parser(program: str, description: str, commands: Sequence[Command]) -> argparse.ArgumentParser:
+    """Return the parser of all commands; each takes --config, --set and --json beside its own arguments."""
+    root = argparse.ArgumentParser(prog=program, description=description, allow_abbrev=False)
+    root.add_argument("--version", action=_Version, nargs=0, help="show the versions and exit")
+    below = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in commands:
+        sub = below.add_parser(command.name, help=command.help, description=command.help, allow_abbrev=False)
+        command.arguments(sub)
+        sub.add_argument(
+            "--config", type=Path, default=None, metavar="FILE", help="the configuration (default: config.toml)"
+        )
+        sub.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            dest="overrides",
+            metavar="SECTION.KEY=VALUE",
+            help="override one key; may be repeated",
+        )
+        sub.add_argument("--json", action="store_true", help="end with one line of JSON on standard output")
+        sub.set_defaults(run=command.run)
+    return root
+
+
+def load_config(model: type[Model], arguments: argparse.Namespace) -> Model:
+    """Return the configuration that the arguments name, with their overrides; a run to resume brings its own."""
+    from paceline import config, record
+
+    resume = getattr(arguments, "resume", None)
+    if resume is not None:
+        record.read(resume)  # refuses what is no run
+        if arguments.overrides or arguments.config:
+            raise PacelineError(
+                "--resume got a configuration, but a run goes on with its own.",
+                "Leave out --config, --set and --device.",
+            )
+        return config.load(model, resume / "config.toml")
+    device = getattr(arguments, "device", None)
+    overrides = [*arguments.overrides, *([f"train.device={device}"] if device else [])]
+    return config.load(model, arguments.config or Path("config.toml"), overrides)
+
+
+def command_line(program: str) -> str:
+    """Return the command line as a reader could type it again, secrets hidden."""
+    from paceline.redact import redact
+
+    return str(redact(shlex.join([program, *sys.argv[1:]])))
+
+
+def train_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `train`."""
+    parser.add_argument("--device", choices=("auto", "cpu", "gpu", "tpu"), help="the same as --set train.device=...")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped or killed")
+    parser.add_argument(
+        "--runs", type=Path, default=RUNS, metavar="FOLDER", help="where runs are kept (default: %(default)s)"
+    )
+
+
+def _report(arguments: argparse.Namespace) -> dict[str, Any]:
+    from paceline import report
+
+    return report.write(arguments.run_folders, arguments.runs)
+
+
+def _report_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "run_folders", metavar="RUN", type=Path, nargs="*", help="one run; several, side by side; none, an index of all"
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=RUNS, metavar="FOLDER", help="where runs are kept (default: %(default)s)"
+    )
+
+
+REPORT = Command(
+    "report",
+    "write the HTML report of a run, several runs side by side, or an index of all",
+    _report,
+    _report_arguments,
+)
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from paceline import origin
+
+        print(f"{parser.prog}, {origin.describe()}")
+        parser.exit()
+
+
+def _end(arguments: argparse.Namespace, code: int, line: str, answer: dict[str, Any]) -> int:
+    print(line, file=sys.stderr)
+    if arguments.json:
+        print(json.dumps(answer, ensure_ascii=False))
+    return code

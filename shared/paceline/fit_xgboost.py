@@ -1,0 +1,223 @@
+"""Boosting in rounds that can be stopped anywhere and resumed bit for bit, at the speed of `xgboost.train`.
+
+`fit` owns the loop. A booster keeps random states that no saved model holds, so a resumed run would sample other rows
+and columns; therefore each chunk of rounds begins with random states made new from `seed + first round` (`_reseed`),
+in the straight run and the resumed one alike, and checkpoints are taken at chunk boundaries only. One Booster lives
+through all chunks: a new one per chunk would predict all earlier trees again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xgboost
+
+from paceline import atomic, checkpoint
+from paceline.course import Course
+from paceline.device import Device
+from paceline.errors import PacelineError, Stopped
+from paceline.progress import Progress
+from paceline.record import Run
+from paceline.stop import Listener
+
+CHUNK_ROUNDS = 10  # a reseed costs 0.65 ms: 2 % of a 30 ms round, 0.2 % of ten
+MONITOR_NAMES = {"aucpr": "average_precision", "auc": "auc_roc", "logloss": "log_loss"}  # XGBoost's → the field's
+LARGER_IS_BETTER = ("aucpr", "auc")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained booster and how it came about.
+
+    Attributes:
+        booster: cut to `rounds` trees.
+        rounds: the trees kept: up to the best round where stopping early was asked for, else all.
+        stop_reason: why training ended, in a few words.
+    """
+
+    booster: xgboost.Booster
+    rounds: int
+    stop_reason: str
+
+
+def engine_parameters(device: Device) -> dict[str, Any]:
+    """Return XGBoost's parameters for `device`: where it computes, on how many threads."""
+    return {"device": "cuda" if device.kind == "gpu" else "cpu", "nthread": device.threads, "tree_method": "hist"}
+
+
+def fit(
+    parameters: Mapping[str, Any],
+    train: xgboost.DMatrix,
+    validation: xgboost.DMatrix | None,
+    *,
+    rounds: int,
+    early_stopping_rounds: int,
+    seed: int,
+    checkpoint_seconds: float,
+    stage: str,
+    run: Run,
+    progress: Progress,
+) -> Fitted:
+    """Boost until `rounds`, or until `early_stopping_rounds` rounds brought no better validation score.
+
+    The result does not depend on how often the run was stopped and resumed: same data, parameters and seed give the
+    same bytes. SIGTERM and Ctrl-C end it after the chunk under way (or, when that takes longer than 8 s, at the last
+    checkpoint) with everything saved.
+
+    Args:
+        parameters: of the booster; `eval_metric` is one name, the score to watch.
+        train: the training rows.
+        validation: the rows whose score is watched; None trains without watching.
+        rounds: the most trees.
+        early_stopping_rounds: rounds without a better score that end training; 0 goes through all.
+        seed: of every chunk, with its first round added.
+        checkpoint_seconds: a checkpoint at the next chunk's end after that many seconds.
+        stage: the name of this training below `checkpoints/` and in the progress line.
+        run: gets the history, the time by phase and the warnings; its folder is where an earlier session's
+            checkpoints are looked for.
+        progress: the progress line.
+
+    Raises:
+        Stopped: a signal asked for the end; a later `fit` in the same folder goes on.
+        PacelineError: XGBoost refused the parameters or the data, or did not use the device asked for.
+    """
+    with run.phase("build"):
+        boosting = _Boosting(
+            parameters, train, validation, early_stopping_rounds, seed, run.folder / "checkpoints" / stage, run
+        )
+    progress.begin(stage, step=boosting.course.step)
+    with Listener(boosting.record_overdue) as listener, run.phase("train"):
+        while not boosting.course.ended:
+            if listener.requested:
+                boosting.save()
+                raise Stopped(f"{listener.requested} ended it after {boosting.course.step} rounds.", resumable=True)
+            try:
+                boosting.chunk(rounds)
+            except xgboost.core.XGBoostError as error:
+                raise PacelineError(f"XGBoost refused: {_first_line(error)}.", "Check [model] and [train].") from None
+            progress.step(boosting.course.step, boosting.course.note())
+            if run.clock.elapsed() - boosting.saved_at >= checkpoint_seconds or boosting.course.ended:
+                boosting.save()
+    boosting.verify_device()
+    course = boosting.course
+    if validation is not None:
+        run.history = course.history(stage)
+    booster = boosting.booster if course.kept() == course.step else boosting.booster[: course.kept()]
+    return Fitted(booster, course.kept(), course.ended)
+
+
+class _Boosting:
+    """A booster on its way from the first round, or from the newest whole checkpoint in `folder`, to the last."""
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Any],
+        train: xgboost.DMatrix,
+        validation: xgboost.DMatrix | None,
+        patience: int,
+        seed: int,
+        folder: Path,
+        run: Run,
+    ) -> None:
+        metric = str(parameters["eval_metric"])
+        self.parameters, self.train, self.validation = dict(parameters), train, validation
+        self.seed, self.folder, self.run = seed, folder, run
+        self.metric = MONITOR_NAMES.get(metric, metric)
+        self.booster = xgboost.Booster(self.parameters, [train] if validation is None else [train, validation])
+        self.course = Course("round", f"validation_{self.metric}", metric in LARGER_IS_BETTER, patience)
+        found, damaged = checkpoint.latest(folder)
+        for sentence in damaged:
+            run.warn(sentence)
+        if found is not None:
+            self.booster.load_model(bytearray(found.files["booster.ubj"]))
+            self.booster.set_param(self.parameters)  # a loaded model brings its own
+            self.course = Course.load(found.files["course.json"])
+        self.saved_at, self.saved_step = run.clock.elapsed(), self.course.step
+
+    def chunk(self, rounds: int) -> None:
+        """Boost to the next chunk boundary, or to the round where training ends."""
+        course = self.course
+        _reseed(self.booster, self.seed + course.step)
+        end = min(rounds, course.step - course.step % CHUNK_ROUNDS + CHUNK_ROUNDS)
+        while course.step < end and not course.ended:
+            self.booster.update(self.train, course.step)
+            course.step += 1
+            row: dict[str, Any] = {"step": course.step}
+            if self.validation is not None:
+                with self.run.phase("validation"):
+                    row[course.monitor] = self._score(self.validation)
+                course.judge(row[course.monitor])
+            if course.step == rounds and not course.ended:
+                course.ended = f"all {rounds} rounds"
+            if self.validation is not None and (course.step == 1 or course.step == end or course.ended):
+                # Once a chunk: sorting all training rows in every round would cost as much as growing the tree.
+                with self.run.phase("validation/training_score"):
+                    row[f"train_{self.metric}"] = self._score(self.train)
+            course.rows.append(row | {"elapsed_seconds": round(self.run.clock.elapsed(), 3)})
+            self.run.log(row)
+
+    def save(self) -> None:
+        """Write a checkpoint and the run record as it stands."""
+        with self.run.phase("checkpoint"):
+            files = {"booster.ubj": bytes(self.booster.save_raw("ubj")), "course.json": self.course.dump()}
+            checkpoint.save(self.folder, self.course.step, files)
+            self.run.save()
+        self.saved_at, self.saved_step = self.run.clock.elapsed(), self.course.step
+
+    def record_overdue(self) -> None:
+        """Close the record from another thread while a round does not return."""
+        self.run.status = "stopped"
+        self.run.error = f"A signal ended it in round {self.course.step + 1}; {self.saved_step} rounds are saved."
+        self.run.save()
+
+    def verify_device(self) -> None:
+        """Refuse a silent fallback: what XGBoost computed on must be what it was told to use."""
+        used = str(json.loads(self.booster.save_config())["learner"]["generic_param"]["device"]).partition(":")[0]
+        if used != self.parameters["device"]:
+            asked = self.parameters["device"]
+            raise PacelineError(f"'{asked}' was asked for, but XGBoost computed on '{used}'.", "Use --device cpu.")
+
+    def _score(self, data: xgboost.DMatrix) -> float:
+        return float(self.booster.eval_set([(data, "")], self.course.step - 1).rpartition(":")[2])
+
+
+def _reseed(booster: xgboost.Booster, seed: int) -> None:
+    """Make the booster's random states new from `seed`, without touching its trees or its cached predictions.
+
+    Naming another tree method and applying it drops the updaters with their column samplers; naming `hist` again
+    makes new ones, seeded from the fresh global course.
+    """
+    booster.set_param({"tree_method": "approx"})
+    booster.save_config()  # applies the parameters
+    booster.set_param({"tree_method": "hist", "seed": seed})
+
+
+def _first_line(error: Exception) -> str:
+    line = str(error).partition("\n")[0].strip()
+    return line.rpartition(": ")[2].rstrip(".") or line
+
+
+def save_model(booster: xgboost.Booster, path: Path) -> dict[str, str]:
+    """Write the trees as `path` and return `{"file", "sha256"}` for the record, which `load_model` verifies."""
+    data = bytes(booster.save_raw("ubj"))
+    atomic.write_bytes(path, data)
+    return {"file": path.name, "sha256": atomic.sha256(data)}
+
+
+def load_model(path: Path, sha256: str) -> xgboost.Booster:
+    """Return the booster in `path` once its checksum is verified: a damaged file can crash XGBoost's parser.
+
+    Raises:
+        PacelineError: the file is missing or has other content.
+    """
+    try:
+        data = checkpoint.read_verified(path, sha256)
+    except OSError as error:
+        raise PacelineError(f"'{path}' cannot be read: {error.strerror}.", "Name a run that finished.") from None
+    booster = xgboost.Booster()
+    booster.load_model(bytearray(data))
+    return booster

@@ -1,0 +1,32 @@
+"""Secrets that a configuration or a command line may hold, kept out of everything that people pass on."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+HIDDEN = "(hidden)"
+_KEY = re.compile(r"passw|secret|token|api_?key|credential|private_?key", re.IGNORECASE)
+_IN_URL = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@]+@")
+_IN_TEXT = re.compile(
+    r"(?P<key>[\w.-]*(?:passw\w*|secret|token|api_?key|credentials?)\s*[=:]\s*)[^\s,;]+", re.IGNORECASE
+)
+
+
+def redact(value: Any, key: str = "") -> Any:
+    """Return `value` with user names and passwords in addresses, and what stands under a telling key, hidden.
+
+    >>> redact({"tune": {"storage": "postgresql://user:pw@host/db", "api_key": "abc", "trials": 3}})
+    {'tune': {'storage': 'postgresql://(hidden)@host/db', 'api_key': '(hidden)', 'trials': 3}}
+    >>> redact("train --set tune.password=abc --set train.seed=1")
+    'train --set tune.password=(hidden) --set train.seed=1'
+    """
+    if isinstance(value, dict):
+        return {name: redact(item, str(name)) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [redact(item, key) for item in value]
+    if isinstance(value, str) and value:
+        if _KEY.search(key):
+            return HIDDEN
+        return _IN_TEXT.sub(rf"\g<key>{HIDDEN}", _IN_URL.sub(rf"\g<scheme>{HIDDEN}@", value))
+    return value

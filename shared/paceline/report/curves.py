@@ -1,0 +1,182 @@
+"""Learning curves: what a training's history shows of over- and underfitting, and its charts as figures."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from paceline.report import format as fmt
+
+_MOST_CHARTS = 3
+
+
+class Curve(NamedTuple):
+    """The known values of one score over the steps, turned so that more is better; `sign` turns them back."""
+
+    steps: list[float]
+    values: list[float]
+    sign: int
+
+    def at(self, step: float) -> float:
+        """Return the value at the last known step up to `step`, or the first one."""
+        before = [value for known, value in zip(self.steps, self.values, strict=True) if known <= step]
+        return before[-1] if before else self.values[0]
+
+    def noise(self) -> float:
+        """Return the standard deviation of the step-to-step noise, from the median second difference.
+
+        Second differences ignore any straight trend; for independent noise their deviation is sqrt(6) times it.
+        """
+        triples = zip(self.values, self.values[1:], self.values[2:], strict=False)
+        bends = [abs(a - 2 * b + c) for a, b, c in triples]
+        return statistics.median(bends) / 0.6745 / math.sqrt(6) if bends else 0.0
+
+
+def diagnosis(history: Mapping[str, Any]) -> str:
+    """Say what the learning curves show of over- and underfitting, with the figures that show it.
+
+    The rules, on the monitored score, with validation compared beyond three times its own step-to-step noise:
+    overfitting where validation got worse after its best step while training got better; a gap where training stands
+    better than validation by more than a tenth of what validation gained; still learning where validation gained at
+    least 2 % of its whole gain in the last tenth of the steps; otherwise flat. What cannot be judged is said to be so.
+
+    Args:
+        history: `{"step_unit", "monitor", "mode", "best_step", "rows"}`, see `record.Run.history`.
+
+    >>> rows = [{"step": s, "train_loss": 1 / s, "validation_loss": 1 / s + s / 40} for s in range(1, 41)]
+    >>> diagnosis({"step_unit": "epoch", "monitor": "validation_loss", "mode": "min", "rows": rows})[:11]
+    'Overfitting'
+    """
+    unit = str(history.get("step_unit") or "step")
+    monitor = str(history.get("monitor") or "")
+    if not history.get("rows"):
+        return "No learning curve was kept, so over- and underfitting cannot be judged."
+    validation = curve(history, monitor)
+    name = fmt.label(_bare(monitor)) or "score"
+    if len(validation.values) < 3:
+        known = f"{len(validation.values)} {'value' if len(validation.values) == 1 else 'values'}"
+        return f"Over- and underfitting cannot be judged from {known} of the validation {name}; it takes three."
+    train = curve(history, f"train_{_bare(monitor)}")
+    best = max(range(len(validation.values)), key=validation.values.__getitem__)
+    best_step, last_step = validation.steps[best], validation.steps[-1]
+    at_best = validation.values[best]
+    gain = at_best - min(validation.values)
+    noise = validation.noise()
+    sign = validation.sign
+    peak = f"validation {name} was best at {unit} {best_step:g} with {fmt.number(sign * at_best)}"
+    if gain <= 3 * noise and best < len(validation.values) - 1:
+        return (
+            f"No learning is visible: the validation {name} moved between "
+            f"{fmt.number(sign * min(validation.values))} and {fmt.number(sign * at_best)}, no more than its own noise."
+        )
+    if not train.values:
+        return f"The {peak}. No training scores were kept, so the gap to training is unknown."
+    gap = train.at(best_step) - at_best
+    stand = f"training stood at {fmt.number(sign * train.at(best_step))} there, {_gap(gap)}"
+    late = statistics.fmean(validation.values[-max(1, len(validation.values) // 10) :])
+    loss, rise = at_best - late, train.values[-1] - train.at(best_step)
+    if loss > max(3 * noise, 0.02 * gain) and rise > 0 and last_step > best_step:
+        return (
+            f"Overfitting after {unit} {best_step:g}: from there to {unit} {last_step:g} training went on from "
+            f"{fmt.number(sign * train.at(best_step))} to {fmt.number(sign * train.values[-1])} while validation fell "
+            f"back from {fmt.number(sign * at_best)} to {fmt.number(sign * late)}."
+        )
+    tenth = validation.at(validation.steps[0] + 0.9 * (last_step - validation.steps[0]))
+    if at_best - tenth > max(3 * noise, 0.02 * gain):
+        return (
+            f"Still learning when it ended, so rather underfitted: the validation {name} went from "
+            f"{fmt.number(sign * tenth)} to {fmt.number(sign * at_best)} in the last tenth of the "
+            f"{_plural(unit)}. More {_plural(unit)} would probably help."
+        )
+    if gap > max(3 * noise, 0.1 * gain):
+        return (
+            f"A gap, but no harm from training longer: the {peak}; {stand}. Validation has stayed level since. "
+            f"More data or regularisation can narrow the gap; more {_plural(unit)} will not."
+        )
+    return (
+        f"Neither over- nor underfitting by the curves: the {peak}; {stand}. Both are level, so more "
+        f"{_plural(unit)} bring little; a larger model or better inputs might."
+    )
+
+
+def curve(history: Mapping[str, Any], key: str) -> Curve:
+    """Return the finite values of `key` over the steps, turned so that more is better."""
+    sign = -1 if history.get("mode") == "min" else 1
+    pairs = [(row.get("step"), row.get(key)) for row in history.get("rows") or []]
+    known = [
+        (float(step), sign * float(value)) for step, value in pairs if fmt.is_number(step) and fmt.is_number(value)
+    ]
+    return Curve([step for step, _ in known], [value for _, value in known], sign)
+
+
+def learning_curves(history: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a figure for each score of the history that has training or validation values, the monitored one first."""
+    rows = [row for row in history.get("rows") or [] if fmt.is_number(row.get("step"))]
+    keys = dict.fromkeys(key for row in rows for key in row if fmt.is_number(row[key]))
+    bases = dict.fromkeys(_bare(key) for key in keys if key.startswith(("train_", "validation_")))
+    monitored = _bare(str(history.get("monitor") or ""))
+    ordered = sorted(bases, key=lambda base: base != monitored)[:_MOST_CHARTS]
+    return [_figure(history, rows, base, monitored=base == monitored) for base in ordered]
+
+
+def _figure(
+    history: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], base: str, *, monitored: bool
+) -> dict[str, Any]:
+    unit = str(history.get("step_unit") or "step")
+    series, points, lines = [], [], []
+    for part in ("validation", "train"):
+        pairs = [(row["step"], row[f"{part}_{base}"]) for row in rows if fmt.is_number(row.get(f"{part}_{base}"))]
+        if pairs:
+            name = "training" if part == "train" else part
+            series.append({"name": name, "x": [step for step, _ in pairs], "y": [value for _, value in pairs]})
+    best = history.get("best_step")
+    if fmt.is_number(best) and best > 0:
+        value = next((row.get(f"validation_{base}") for row in rows if row["step"] == best), None)
+        if monitored and fmt.is_number(value):
+            points.append({"name": f"best: {fmt.number(value)} at {unit} {best:g}", "x": best, "y": value})
+        elif not monitored:
+            lines.append({"name": f"{unit} {best:g}", "x": best})
+    return {
+        "title": f"{fmt.label(base).capitalize() if base.islower() else fmt.label(base)} over {_plural(unit)}",
+        "caption": "",
+        "kind": "line",
+        "x_label": unit,
+        "y_label": fmt.label(base),
+        "series": series,
+        "points": points,
+        "lines": lines,
+    }
+
+
+def thin(rows: Sequence[tuple[Any, ...]], most: int) -> list[tuple[Any, ...]]:
+    """Return at most `most` of the rows (x, y), keeping the ends and the extremes of every stretch.
+
+    >>> thin([(0, 5), (1, 9), (2, 1), (3, 5), (4, 5), (5, 5)], 4)
+    [(0, 5), (1, 9), (2, 1), (5, 5)]
+    """
+    if len(rows) <= most:
+        return list(rows)
+    stretches = max(1, (most - 2) // 2)
+    inner = range(1, len(rows) - 1)
+    kept = {0, len(rows) - 1}
+    for stretch in range(stretches):
+        places = inner[stretch * len(inner) // stretches : (stretch + 1) * len(inner) // stretches]
+        if places:
+            kept |= {min(places, key=lambda place: rows[place][1]), max(places, key=lambda place: rows[place][1])}
+    return [rows[place] for place in sorted(kept)]
+
+
+def _gap(gap: float) -> str:
+    return (
+        f"{fmt.number(abs(gap))} {'better' if gap > 0 else 'worse'} than validation" if gap else "equal to validation"
+    )
+
+
+def _bare(key: str) -> str:
+    return key.removeprefix("validation_").removeprefix("train_")
+
+
+def _plural(unit: str) -> str:
+    return f"{unit}s"

@@ -1,0 +1,144 @@
+"""Figures as plain data: what a domain wants drawn in its report, checked when it is made, drawn by `svg`.
+
+A figure is a dict of JSON types, so a record holds it and the report can be made again from the record alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from paceline import atomic
+from paceline.report import format as fmt
+
+MOST_ROWS = 40  # of a bar or interval chart over names: more cannot be read
+
+
+def series(
+    name: str,
+    x: Sequence[Any],
+    y: Sequence[float | None],
+    low: Sequence[float | None] | None = None,
+    high: Sequence[float | None] | None = None,
+) -> dict[str, Any]:
+    """Return one series of a figure.
+
+    Args:
+        name: shown beside the series.
+        x: positions, or names for `bar` and `interval`.
+        y: values; None and NaN are left out, and a curve goes on past them.
+        low: lower ends of the intervals, for `interval`.
+        high: upper ends.
+    """
+    result = {"name": name, "x": x, "y": y}
+    if low is not None and high is not None:
+        result |= {"low": low, "high": high}
+    plain: dict[str, Any] = atomic.plain(result)
+    return plain
+
+
+def line(
+    title: str,
+    series: Sequence[Mapping[str, Any]],
+    *,
+    x_label: str,
+    y_label: str,
+    caption: str = "",
+    x_scale: Literal["linear", "log"] = "linear",
+    y_scale: Literal["linear", "log"] = "linear",
+    lines: Sequence[Mapping[str, Any]] = (),
+    points: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """Return a chart of curves.
+
+    Args:
+        title: what the figure shows, in a few words.
+        series: the curves, see `series`.
+        x_label: what x is, with its unit.
+        y_label: what y is, with its unit.
+        caption: one or two sentences that say what to see in it.
+        x_scale: a log scale leaves out what is not positive.
+        y_scale: the same for y.
+        lines: references: `{"name", "x"}` upright, `{"name", "y"}` level, `{"name", "from": [x, y], "to": [x, y]}`.
+        points: marked places: `{"name", "x", "y"}`.
+
+    Raises:
+        ValueError: a part has another form than described, or a series' x and y differ in length.
+
+    >>> curve = line("Squares", [series("y", [1, 2, 3], [1, 4, 9])], x_label="x", y_label="x squared")
+    >>> curve["kind"], curve["series"][0]["y"]
+    ('line', [1, 4, 9])
+    """
+    spec = {"kind": "line", "x_scale": x_scale, "y_scale": y_scale, "lines": lines, "points": points}
+    return check(_spec(spec, title, series, x_label, y_label, caption))
+
+
+def bar(
+    title: str, series: Sequence[Mapping[str, Any]], *, x_label: str, y_label: str, caption: str = ""
+) -> dict[str, Any]:
+    """Return a chart of bars, one row a name in `x`, with the value at its end; see `line` for the rest."""
+    return check(_spec({"kind": "bar"}, title, series, x_label, y_label, caption))
+
+
+def interval(
+    title: str,
+    series: Sequence[Mapping[str, Any]],
+    *,
+    x_label: str,
+    y_label: str,
+    caption: str = "",
+    lines: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """Return a chart of values with intervals; names in `x` give a row each, numbers a place on it. See `line`."""
+    return check(_spec({"kind": "interval", "lines": lines}, title, series, x_label, y_label, caption))
+
+
+def check(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `spec` as JSON types if `svg.draw` can draw it.
+
+    Raises:
+        ValueError: says what is wrong, naming the figure.
+    """
+    figure: dict[str, Any] = atomic.plain(dict(spec))
+    name = figure.get("title")
+    if not isinstance(name, str) or not name:
+        raise ValueError("a figure needs a title")
+    kind = figure.get("kind")
+    if kind not in ("line", "bar", "interval"):
+        raise ValueError(f"figure {name!r}: kind {kind!r} is none of line, bar, interval")
+    for key in ("x_scale", "y_scale"):
+        if figure.get(key, "linear") not in ("linear", "log"):
+            raise ValueError(f"figure {name!r}: {key} {figure[key]!r} is neither linear nor log")
+    curves = figure.get("series")
+    if not isinstance(curves, list) or not curves:
+        raise ValueError(f"figure {name!r} has no series")
+    for curve in curves:
+        _check_series(name, kind, curve)
+    named = {str(x) for curve in curves for x in curve["x"] if isinstance(x, str) or kind == "bar"}
+    if len(named) > MOST_ROWS:
+        raise ValueError(f"figure {name!r} has {len(named)} rows; at most {MOST_ROWS} can be read")
+    for reference in figure.get("lines") or []:
+        if not ({"x", "y"} & reference.keys() or {"from", "to"} <= reference.keys()):
+            raise ValueError(f"figure {name!r}: a line needs x, y, or from and to")
+    return figure
+
+
+def _check_series(name: str, kind: str, curve: Mapping[str, Any]) -> None:
+    if not isinstance(curve, Mapping) or not {"name", "x", "y"} <= curve.keys():
+        raise ValueError(f"figure {name!r}: a series needs name, x and y")
+    wanted = ("x", "y", "low", "high") if kind == "interval" else ("x", "y")
+    lengths = {key: len(curve[key]) for key in wanted if key in curve}
+    if len(lengths) < len(wanted):
+        raise ValueError(f"figure {name!r}: series {curve['name']!r} of intervals needs low and high")
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"figure {name!r}: series {curve['name']!r} has lengths {lengths}")
+    numeric = [*wanted[1:], "x"] if kind == "line" else wanted[1:]
+    for key in numeric:
+        if any(value is not None and not fmt.is_number(value) for value in curve[key]):
+            raise ValueError(f"figure {name!r}: series {curve['name']!r} has text in {key}")
+
+
+def _spec(
+    rest: dict[str, Any], title: str, series: Sequence[Mapping[str, Any]], x_label: str, y_label: str, caption: str
+) -> dict[str, Any]:
+    return {"title": title, "caption": caption, "x_label": x_label, "y_label": y_label, "series": series, **rest}

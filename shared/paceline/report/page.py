@@ -1,0 +1,188 @@
+"""Run records as HTML pages: one file each, nothing outside it, no script, everything from a record escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from paceline import atomic
+from paceline.redact import redact
+from paceline.report import curves, figure, sections, svg
+from paceline.report import format as fmt
+
+MOST_BYTES = 1_000_000  # of a page
+
+
+def render(record: Mapping[str, Any]) -> str:
+    """Return the report of one run as an HTML page.
+
+    The page needs no network, no script and no other file, follows the reader's light or dark setting, and stays
+    under 1 MB: figures that would take it beyond are left out from the last one on, and the page says how many.
+
+    Args:
+        record: as `record.Run.state` gives it or `run.json` holds it; parts may be missing or empty, whatever the
+            run's status.
+    """
+    known = _prepare(record)
+    specs, unfit = _figures(known)
+    for shown in range(len(specs), -1, -1):
+        page = _run_page(known, specs[:shown], unfit, left_out=len(specs) - shown)
+        if len(page.encode("utf-8")) < MOST_BYTES:
+            break
+    return page
+
+
+def compare(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return several runs side by side as an HTML page: time, phases, scores, what differs in their configuration."""
+    runs = [_prepare(record) for record in records]
+    phases = list(dict.fromkeys(name for run in runs for name in run.get("phases") or {}))
+    scores = list(dict.fromkeys(name for run in runs for name in run.get("scores") or {}))
+    rows_of = [dict(sections.configuration(run.get("config") or {})) for run in runs]
+    keys = list(dict.fromkeys(key for rows in rows_of for key in rows))
+    differing = [key for key in keys if len({rows.get(key) for rows in rows_of}) > 1]
+    scored = [{row["key"]: row for row in _scores(run)} for run in runs]
+    longest = max((sections.wall_seconds(run) for run in runs), default=0.0)
+    return _page(
+        "compare.html.jinja",
+        title=f"{len(runs)} runs side by side",
+        names=[fmt.clip(str(run.get("run", "")), 60) for run in runs],
+        status=[str(run.get("status", "")) for run in runs],
+        started=[fmt.moment(run.get("started_at")) for run in runs],
+        wall=[fmt.duration(sections.wall_seconds(run)) for run in runs],
+        wall_bars=[svg.length_bar(sections.wall_seconds(run) / longest if longest > 0 else 0.0) for run in runs],
+        phases=[(fmt.clip(fmt.label(name), 60), [_phase(run, name) for run in runs]) for name in phases],
+        scores=[(fmt.label(name), [score.get(name) for score in scored]) for name in scores],
+        devices=[sections.device(run) or "-" for run in runs],
+        differing=[(key, [rows.get(key, "-") for rows in rows_of]) for key in differing],
+        same=len(keys) - len(differing),
+    )
+
+
+def index(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return a list of runs, the latest first, as an HTML page to lie in the folder that holds theirs."""
+    runs = sorted((_prepare(record) for record in records), key=lambda run: str(run.get("started_at")), reverse=True)
+    rows = []
+    for run in runs:
+        name, score = sections.leading_score(run)
+        rows.append(
+            {
+                "name": fmt.clip(str(run.get("run", "")), 80),
+                "link": f"{urllib.parse.quote(str(run.get('run', '')), safe='')}/report.html",
+                "started": fmt.moment(run.get("started_at")),
+                "status": str(run.get("status", "")),
+                "wall": fmt.duration(sections.wall_seconds(run)),
+                "score": f"{fmt.label(name)} {sections.score_text(score['value'])}" if score else "-",
+                "interval": sections.interval_text(score),
+            }
+        )
+    return _page("index.html.jinja", title="Runs", rows=rows)
+
+
+def sheet(title: str, facts: Mapping[str, Any]) -> str:
+    """Return a data sheet as an HTML page: facts by name, lists of records as tables."""
+    known = _prepare(facts)
+    return _page("sheet.html.jinja", title=title, facts=sections.facts(known), tables=sections.tables(known))
+
+
+def _run_page(record: Mapping[str, Any], specs: Sequence[Mapping[str, Any]], unfit: int, *, left_out: int) -> str:
+    dataset, hardware = record.get("dataset") or {}, record.get("hardware") or {}
+    history = record.get("history") or {}
+    ledger = sections.ledger(record)
+    for row in ledger["rows"]:
+        row["bar"] = svg.length_bar(row["width"])
+    return _page(
+        "run.html.jinja",
+        title=fmt.clip(str(record.get("run") or "Run"), 120),
+        status=str(record.get("status") or ""),
+        headline=sections.headline(record),
+        verdict=" ".join(sections.verdict(record)),
+        warnings=sections.warnings(record),
+        ledger=ledger,
+        ledger_bar=svg.share_bar(ledger["shares"], "ledger"),
+        sessions=sections.sessions(record),
+        history=history,
+        diagnosis=curves.diagnosis(history),
+        stop_reason=fmt.clip(str(history.get("stop_reason") or ""), 300),
+        curves=[_drawn(spec, f"curve-{place}") for place, spec in enumerate(curves.learning_curves(history))],
+        scores=_scores(record),
+        scores_note=fmt.clip(str(record.get("scores_note") or ""), 600),
+        figures=[_drawn(spec, f"figure-{place}") for place, spec in enumerate(specs)],
+        left_out=left_out,
+        unfit=unfit,
+        dataset=sections.facts(dataset),
+        dataset_tables=sections.tables(dataset),
+        model=sections.facts(record.get("model") or {}),
+        model_tables=sections.tables(record.get("model") or {}),
+        device=sections.device(record),
+        hardware=sections.facts(hardware),
+        hardware_tables=sections.tables(hardware),
+        software=[(name, str(version)) for name, version in (record.get("software") or {}).items()],
+        command=fmt.clip(str(record.get("command") or ""), 1000),
+        seed=record.get("seed"),
+        config=sections.configuration(record.get("config") or {}),
+    )
+
+
+def _prepare(record: Mapping[str, Any]) -> dict[str, Any]:
+    known: dict[str, Any] = redact(atomic.plain(dict(record)))
+    return known
+
+
+def _figures(record: Mapping[str, Any]) -> tuple[list[dict[str, Any]], int]:
+    """The figures that can be drawn, and how many cannot: a page is made even from a figure with a mistake."""
+    fit = []
+    for spec in record.get("figures") or []:
+        try:
+            fit.append(figure.check(spec))
+        except (ValueError, TypeError, AttributeError):
+            continue
+    return fit, len(record.get("figures") or []) - len(fit)
+
+
+def _scores(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [row | {"strip": svg.strip(**row["drawn"]) if row["drawn"] else ""} for row in sections.scores(record)]
+
+
+def _drawn(spec: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {
+        "title": fmt.clip(spec["title"], 200),
+        "caption": fmt.clip(str(spec.get("caption") or ""), 800),
+        "wide": svg.draw(spec, width=svg.WIDE, key=f"{key}-wide"),
+        "narrow": svg.draw(spec, width=svg.NARROW, key=f"{key}-narrow"),
+    }
+
+
+def _phase(record: Mapping[str, Any], name: str) -> str:
+    seconds = (record.get("phases") or {}).get(name)
+    wall = record.get("wall_seconds") or 0.0
+    if seconds is None:
+        return "-"
+    return f"{fmt.duration(seconds)}, {fmt.share(seconds / wall)}" if wall > 0 else fmt.duration(seconds)
+
+
+def _page(template: str, **values: Any) -> str:
+    style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
+    # The style sheet is named by its hash; everything else, scripts and every address included, is refused.
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    environment = Environment(
+        loader=PackageLoader("paceline.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["bind"] = fmt.bind
+    rendered = environment.get_template(template).render(
+        style=Markup(style),  # noqa: S704 -- a file of this package
+        policy=policy,
+        **values,
+    )
+    return rendered + "\n"

@@ -1,0 +1,1 @@
+"""Payment-fraud detection: transactions in, calibrated probabilities and alerts out, and how long that took."""

@@ -1,0 +1,86 @@
+"""The commands of the project; what each does is imported when it is called, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+from paceline import cli
+from paceline.cli import Command
+
+PROGRAM = "fraud-detection"
+
+
+def _data(arguments: Namespace) -> dict[str, Any]:
+    from fraud_detection import data
+    from paceline import report
+    from paceline.quarantine import Quarantine
+
+    config, quarantine = _config(arguments).data, Quarantine(arguments.output.with_suffix(".quarantine.jsonl"))
+    return report.write_sheet(arguments.output, "Transactions", data.audit(data.load(config, quarantine), quarantine))
+
+
+def _train(arguments: Namespace) -> dict[str, Any]:
+    from fraud_detection import train
+    from paceline import clock
+
+    config = _config(arguments)
+    started = clock.process_start()
+    command = cli.command_line(PROGRAM)
+    return train.train(config, runs_folder=arguments.runs, command=command, started=started, resume=arguments.resume)
+
+
+def _evaluate(arguments: Namespace) -> dict[str, Any]:
+    from fraud_detection import predict
+
+    return predict.evaluate(arguments.run_folder, arguments.overrides)
+
+
+def _predict(arguments: Namespace) -> dict[str, Any]:
+    from fraud_detection import predict
+
+    return predict.predict(arguments.run_folder, arguments.inputs, arguments.output, arguments.overrides)
+
+
+def _config(arguments: Namespace) -> Any:
+    from fraud_detection.config import Config
+
+    return cli.load_config(Config, arguments)
+
+
+def _data_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--output", type=Path, default=Path("data-sheet.html"), help="the sheet (default: %(default)s)")
+
+
+def _run_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="the folder of a run, below runs/")
+
+
+def _predict_arguments(parser: ArgumentParser) -> None:
+    _run_argument(parser)
+    parser.add_argument("inputs", metavar="INPUT", type=Path, nargs="+", help="CSV or Parquet files of transactions")
+    parser.add_argument(
+        "--output", type=Path, default=Path("predictions.csv"), help=".csv, .parquet or .jsonl (default: %(default)s)"
+    )
+
+
+COMMANDS = [
+    Command(
+        "data", "audit the configured transactions: counts, classes, defects, quarantined rows", _data, _data_arguments
+    ),
+    Command("train", "train, score on the test days, write the report", _train, cli.train_arguments),
+    Command("evaluate", "score a run on its test days, with intervals and slices", _evaluate, _run_argument),
+    Command("predict", "score new transactions by a run", _predict, _predict_arguments),
+    cli.REPORT,
+]
+
+
+def main() -> int:
+    """Run the command line and return its exit code."""
+    return cli.main(PROGRAM, "Payment-fraud detection that knows how long it takes to train.", COMMANDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,326 @@
+"""Real formats to one table of transactions; what cannot be used goes to the quarantine, with its place and why.
+
+The table has the columns `transaction_id, datetime, customer_id, terminal_id, amount, fraud, labelled_at` and, where
+the data has them, `mcc, channel, country, portfolio`. Times are naive and in UTC; one without a zone is taken as UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from fraud_detection import files, synthetic
+from fraud_detection.config import Columns, Data
+from paceline.errors import PacelineError
+from paceline.quarantine import Quarantine
+
+IDS = ("transaction_id", "customer_id", "terminal_id")
+CONTEXT = ("mcc", "channel", "country", "portfolio")
+TABLE = (*IDS[:1], "datetime", *IDS[1:], "amount", "fraud", "labelled_at")
+MAX_AMOUNT = 1e9
+QUANTILES = {"min": 0.0, "p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99, "max": 1.0}
+EARLIEST, LATEST = datetime(1970, 1, 1), datetime(2100, 1, 1)
+# What the Handbook calls its columns; `labelled_at` and the context are only in files that `synthetic.write` made.
+HANDBOOK = Columns(
+    transaction_id="TRANSACTION_ID",
+    datetime="TX_DATETIME",
+    customer_id="CUSTOMER_ID",
+    terminal_id="TERMINAL_ID",
+    amount="TX_AMOUNT",
+    fraud="TX_FRAUD",
+    labelled_at="LABELLED_AT",
+    mcc="MCC",
+    channel="CHANNEL",
+    country="COUNTRY",
+    portfolio="PORTFOLIO",
+)
+
+
+def load(config: Data, quarantine: Quarantine) -> pl.DataFrame:
+    """Return the configured transactions in the order of time, ties by `transaction_id`.
+
+    An empty label means that there is none yet: `fraud` and `labelled_at` are null. Where the data does not tell when a
+    label arrived, it is taken to arrive `label_delay_days` after the transaction.
+
+    Args:
+        config: `source, path, columns, label_delay_days, max_quarantined_share`, and what `synthetic` needs.
+        quarantine: counts what is read and kept, and receives what is not.
+
+    Raises:
+        PacelineError: there is nothing to read, a column is missing, a single file is damaged, or more than
+            `max_quarantined_share` of the rows (or of a folder's bytes) cannot be used.
+    """
+    if config.source == "synthetic":
+        table = synthetic.generate(config)
+        quarantine.count(read=table.height, kept=table.height)
+        return table
+    return _load_files(config, quarantine, _path(config.path), labelled=True)
+
+
+def load_unlabelled(path: Path, config: Data, quarantine: Quarantine) -> pl.DataFrame:
+    """Return new transactions, in the layout of the configured source, with null labels; see `load`.
+
+    A file of the synthetic source has the Handbook's layout. Labels in the file are not read.
+    """
+    return _load_files(config, quarantine, path, labelled=False)
+
+
+def append(history: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+    """Return `history` and then `new`, so that `features.compute` sees both; the last `len(new)` rows are the new ones.
+
+    Rows of the history whose `transaction_id` is among the new ones are left out. Ids of different types become text.
+    """
+    columns = [name for name in (*TABLE, *CONTEXT) if name in history.columns and name in new.columns]
+    history, new = history.select(columns), new.select(columns)
+    for name in IDS:
+        if history[name].dtype != new[name].dtype:
+            history, new = (table.with_columns(pl.col(name).cast(pl.String)) for table in (history, new))
+    return pl.concat(
+        [history.join(new.select("transaction_id"), on="transaction_id", how="anti", maintain_order="left"), new]
+    )
+
+
+def audit(table: pl.DataFrame, quarantine: Quarantine) -> dict[str, Any]:
+    """Return what the data holds: counts, classes, dates, amounts, delays of labels, what is quarantined.
+
+    Args:
+        table: as `load` returns it, with a row at least.
+        quarantine: the one that `load` filled.
+    """
+    frauds = table.filter(pl.col("fraud") == 1)
+    labelled = table["fraud"].count()
+    delay = (frauds["labelled_at"] - frauds["datetime"]).dt.total_seconds() / synthetic.DAY_S
+    per_day = table.group_by(pl.col("datetime").dt.date()).len()["len"]
+    return {
+        "transactions": table.height,
+        "classes": {"honest": labelled - frauds.height, "fraud": frauds.height, "unlabelled": table.height - labelled},
+        "prevalence": frauds.height / labelled if labelled else None,
+        "first": table["datetime"].min(),
+        "last": table["datetime"].max(),
+        "days_with_transactions": len(per_day),
+        "transactions_per_day": _quantiles(per_day),
+        "customers": table["customer_id"].n_unique(),
+        "terminals": table["terminal_id"].n_unique(),
+        "amount": _quantiles(table["amount"]),
+        "amount_of_frauds": _quantiles(frauds["amount"]),
+        "fraud_label_delay_days": _quantiles(delay),
+        "same_card_same_moment": int(table.select(pl.struct("customer_id", "datetime").is_duplicated().sum()).item()),
+        "quarantine": quarantine.state(),
+    }
+
+
+def _load_files(config: Data, quarantine: Quarantine, path: Path, *, labelled: bool) -> pl.DataFrame:
+    required, optional = _names(config, labelled=labelled)
+    found = files.find(path)
+    tables: list[pl.DataFrame] = []
+    names: list[str] = []
+    damaged: dict[Path, str] = {}
+    for file in found:
+        try:
+            raw = files.read(file, required, optional, quarantine)
+        except files.DamagedFile as error:
+            damaged[file] = str(error)
+        else:
+            tables.append(_checked(raw, file.name, config, quarantine))
+            names.append(file.name)
+    _refuse_damaged(damaged, found, config.max_quarantined_share, quarantine)
+    table = _without_duplicates(_joined(tables), names, quarantine)
+    quarantine.count(kept=table.height)
+    quarantine.refuse_above(config.max_quarantined_share, setting="data.max_quarantined_share")
+    if not table.height:
+        raise PacelineError(
+            f"There is no transaction in '{path}'.", "Name a file with at least a row below its header."
+        )
+    return table.sort("datetime", "transaction_id")
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise PacelineError(
+            "data.path is empty.", "Name a CSV or Parquet file or a folder of them, or set data.source = 'synthetic'."
+        )
+    return Path(text).expanduser()
+
+
+def _names(config: Data, *, labelled: bool) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the columns that must be there and those that may, standard name to name in the file."""
+    is_table = config.source == "table"
+    mapping = {
+        name: column for name, column in (config.columns if is_table else HANDBOOK).model_dump().items() if column
+    }
+    if not labelled:
+        mapping.pop("fraud"), mapping.pop("labelled_at", None)
+    may_lack = () if is_table else ("labelled_at", *CONTEXT)
+    required = {name: column for name, column in mapping.items() if name not in may_lack}
+    return required, {name: column for name, column in mapping.items() if name in may_lack}
+
+
+def _checked(raw: pl.DataFrame, source: str, config: Data, quarantine: Quarantine) -> pl.DataFrame:
+    """Return the usable rows of a file with the table's types; the others go to `quarantine`, by their first defect."""
+    moment = _moments(raw["datetime"])
+    amount = _numbers(raw["amount"])
+    fraud = (
+        _labels(raw["fraud"]) if "fraud" in raw.columns else pl.repeat(None, raw.height, dtype=pl.Float64, eager=True)
+    )
+    arrival_text = raw["labelled_at"] if "labelled_at" in raw.columns else None
+    arrival = (
+        _moments(arrival_text)
+        if arrival_text is not None
+        else pl.repeat(None, raw.height, dtype=pl.Datetime("us"), eager=True)
+    )
+    table = pl.DataFrame(
+        {
+            files.ROW: raw[files.ROW],
+            **{name: _ids(raw[name]) for name in IDS},
+            "datetime": moment,
+            "amount": amount,
+            "fraud": fraud,
+            "labelled_at": arrival,
+            **{name: _text(raw[name]) for name in CONTEXT if name in raw.columns},
+        }
+    ).with_columns(pl.lit(arrival_text.is_not_null() if arrival_text is not None else False).alias("_arrival_given"))
+    label, late = pl.col("fraud"), pl.col("labelled_at")
+    defects: Mapping[str, pl.Expr] = {
+        **{f"{name} is missing": pl.col(name).is_null() for name in IDS},
+        "datetime is no ISO 8601 date and time": pl.col("datetime").is_null(),
+        "datetime is before 1970 or after 2099": ~pl.col("datetime").is_between(EARLIEST, LATEST, closed="left"),
+        "amount is no number": pl.col("amount").is_null() | ~pl.col("amount").is_finite(),
+        "amount is negative": pl.col("amount") < 0,
+        "amount is above 1,000,000,000": pl.col("amount") > MAX_AMOUNT,
+        "fraud is not 0 or 1": label.is_not_null() & ~label.is_in([0.0, 1.0]),
+        "labelled_at is no ISO 8601 date and time": pl.col("_arrival_given") & late.is_null(),
+        "labelled_at is before the transaction": late < pl.col("datetime"),
+    }
+    reason = pl.coalesce(pl.when(defect).then(pl.lit(text)) for text, defect in defects.items())
+    reasons = table.select(reason.alias("reason")).to_series()
+    if reasons.null_count() < table.height:
+        _list(raw, reasons, source, quarantine)
+    labelled_at = pl.when(label.is_not_null()).then(
+        late.fill_null(pl.col("datetime") + pl.duration(days=config.label_delay_days))
+    )
+    context = [name for name in CONTEXT if name in table.columns]
+    return table.filter(reasons.is_null()).select(
+        *TABLE[:5], label.cast(pl.Int8), labelled_at.alias("labelled_at"), *context, files.ROW
+    )
+
+
+def _list(raw: pl.DataFrame, reasons: pl.Series, source: str, quarantine: Quarantine) -> None:
+    shown = raw.drop(files.ROW).select(pl.all().map_batches(_text, return_dtype=pl.String))
+    bad = pl.DataFrame({"reason": reasons, files.ROW: raw[files.ROW]}).hstack(shown).filter(reasons.is_not_null())
+    for (reason,), rows in bad.group_by("reason", maintain_order=True):
+        quarantine.add_many(
+            str(reason),
+            ((source, _place(source, row[1]), ",".join(value or "" for value in row[2:])) for row in rows.iter_rows()),
+        )
+
+
+def _joined(tables: list[pl.DataFrame]) -> pl.DataFrame:
+    """Return the files' tables one below the other; ids are whole numbers where all are written as such, else text."""
+    for name in IDS:
+        if any(table[name].dtype != pl.Int64 for table in tables):
+            tables = [table.with_columns(pl.col(name).cast(pl.String)) for table in tables]
+    numbered = [table.with_columns(pl.lit(index, pl.UInt32).alias("_file")) for index, table in enumerate(tables)]
+    joined = pl.concat(numbered, how="diagonal")
+    for name in IDS:
+        if joined[name].dtype == pl.String and joined[name].str.contains(r"^(0|-?[1-9]\d{0,17})$").all():
+            joined = joined.with_columns(pl.col(name).cast(pl.Int64))
+    return joined
+
+
+def _without_duplicates(table: pl.DataFrame, names: list[str], quarantine: Quarantine) -> pl.DataFrame:
+    first = table["transaction_id"].is_first_distinct()
+    again = table.filter(~first).select("_file", files.ROW, "transaction_id").iter_rows()
+    items = ((names[file], _place(names[file], row), str(repeated)) for file, row, repeated in again)
+    quarantine.add_many("transaction_id is repeated", items)
+    return table.filter(first).drop("_file", files.ROW)
+
+
+def _place(source: str, row: int) -> str:
+    return f"{'line' if source.lower().endswith('.csv') else 'row'} {row}"
+
+
+def _refuse_damaged(damaged: Mapping[Path, str], found: list[Path], max_share: float, quarantine: Quarantine) -> None:
+    """Quarantine damaged files as a whole, each as one item (its rows cannot be counted); refuse too large a part."""
+    if not damaged:
+        return
+    file, defect = next(iter(damaged.items()))
+    if len(damaged) == len(found):
+        raise PacelineError(
+            f"'{file}' cannot be read: {defect}.", "Get the file again, or name another one in data.path."
+        )
+    for path, text in damaged.items():
+        quarantine.count(read=1)
+        quarantine.add(path.name, "", files.DAMAGED, text)
+    share = sum(path.stat().st_size for path in damaged) / max(1, sum(path.stat().st_size for path in found))
+    if share > max_share:
+        raise PacelineError(
+            f"{len(damaged)} of {len(found)} files cannot be read ({share:.1%} of the bytes, {max_share:.1%} are "
+            f"allowed), for example '{file}': {defect}.",
+            "Get them again, take them out of the folder, or raise data.max_quarantined_share.",
+        )
+
+
+def _ids(values: pl.Series) -> pl.Series:
+    """Return whole numbers as Int64 and anything else as text, empty text as null."""
+    if values.dtype.is_float():  # whole numbers in a column that once had gaps
+        whole = values.is_finite() & (values == values.round()) & (values.abs() < 2**53)
+        return values.set(~whole.fill_null(False), None).cast(pl.Int64)
+    if values.dtype.is_integer() and values.dtype != pl.UInt64:
+        return values.cast(pl.Int64)
+    return _text(values)
+
+
+def _text(values: pl.Series) -> pl.Series:
+    try:
+        return values.cast(pl.String, strict=False).str.strip_chars().replace("", None)
+    except pl.exceptions.PolarsError:  # lists, structures
+        return pl.Series([str(value) if value is not None else None for value in values.to_list()], dtype=pl.String)
+
+
+def _numbers(values: pl.Series) -> pl.Series:
+    if values.dtype.is_numeric():
+        return values.cast(pl.Float64)
+    return _text(values).cast(pl.Float64, strict=False)
+
+
+def _labels(values: pl.Series) -> pl.Series:
+    """Return 0.0, 1.0, null where there is none, and NaN for anything else."""
+    if values.dtype == pl.Boolean:
+        return values.cast(pl.Float64)
+    if values.dtype.is_float():
+        return values.fill_nan(None).cast(pl.Float64)
+    text = _text(values).str.to_lowercase().replace({"true": "1", "false": "0"})
+    return pl.select(
+        pl.when(text.is_not_null()).then(text.cast(pl.Float64, strict=False).fill_null(float("nan")))
+    ).to_series()
+
+
+def _moments(values: pl.Series) -> pl.Series:
+    """Return naive UTC to the microsecond; null for what is neither a date nor ISO 8601 text."""
+    if values.dtype == pl.Date:
+        return values.cast(pl.Datetime("us"))
+    if isinstance(values.dtype, pl.Datetime):
+        zoned = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if values.dtype.time_zone else values
+        return zoned.dt.cast_time_unit("us")
+    text = _text(values).str.replace(" ", "T", literal=True)
+    moments = pl.repeat(None, len(text), dtype=pl.Datetime("us"), eager=True)
+    for form in ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M", "%Y-%m-%d"):
+        open_rows = (moments.is_null() & text.is_not_null()).arg_true()
+        if not len(open_rows):
+            break
+        rest = text[open_rows].str.replace(r"\s*UTC$", "Z")
+        if form == "%Y-%m-%d":
+            found = rest.str.to_date(form, strict=False).cast(pl.Datetime("us"))
+        else:
+            found = rest.str.to_datetime(form, time_unit="us", strict=False)
+            found = found.dt.replace_time_zone(None)  # a zone has been turned into UTC
+        moments = found if len(open_rows) == len(text) else moments.scatter(open_rows, found)
+    return moments
+
+
+def _quantiles(values: pl.Series) -> dict[str, float | None]:
+    return {name: values.quantile(share, "linear") for name, share in QUANTILES.items()}

@@ -1,0 +1,152 @@
+"""The Handbook's features: what a card has spent lately, how risky a terminal has been; from what was known by then.
+
+A customer's windows run over transactions, `(t - w, t]`, the present one included. A terminal's windows run over
+*labels*, by the time they arrived: `(t - w, t]` again. With one constant delay d that is what the Handbook computes
+from transactions, windows over `(t - d - w, t - d]`; with a delay of its own for each label it stays correct. Sums are
+over integers (ten-thousandths of the currency), so no result depends on the order of rows or on how a table is divided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fraud_detection.config import Data
+
+DAY_US = 86_400_000_000
+UNITS = 10_000  # of one unit of the currency
+
+Ints = NDArray[np.int64]
+
+
+def names(config: Data) -> list[str]:
+    """Return the names of the columns that `compute` makes, in order.
+
+    >>> names(Data(windows_days=(1,)))[3:]
+    ['customer_count_1d', 'customer_mean_amount_1d', 'amount_ratio_1d', 'terminal_count_1d', 'terminal_risk_1d']
+    """
+    customer = [
+        f"{name}_{days}d"
+        for days in config.windows_days
+        for name in ("customer_count", "customer_mean_amount", "amount_ratio")
+    ]
+    terminal = [f"{name}_{days}d" for days in config.windows_days for name in ("terminal_count", "terminal_risk")]
+    return ["amount", "during_weekend", "during_night", *customer, *terminal]
+
+
+def compute(table: pl.DataFrame, config: Data) -> pl.DataFrame:
+    """Return the features of every transaction of `table`, each from what was known at its time.
+
+    Transactions of one card in the same microsecond are taken in the order of `transaction_id`. A row without a label
+    (`fraud` or `labelled_at` is null) is counted for its customer and not for its terminal; so new transactions are
+    scored by computing the features of the history and of them together (`data.append`).
+
+    Args:
+        table: as `data.load` returns it; other orders of the rows give the same values.
+        config: `windows_days` are used.
+
+    Returns:
+        As many rows, in the same order; every column is Float64 without nulls, named by `names`. `amount_ratio` is the
+        amount over the customer's mean (1 where that is 0), `terminal_risk` the share of frauds among
+        `terminal_count` labels (0 where there are none). Night is 00:00 to 06:59, as in the Handbook.
+    """
+    order = _time_order(table)
+    ordered = table if order is None else table[order]
+    time = ordered["datetime"].to_physical().to_numpy()
+    amount = ordered["amount"].to_numpy()
+    columns: dict[str, NDArray[np.float64]] = {"amount": amount}
+    day, of_day = np.divmod(time, DAY_US)
+    columns["during_weekend"] = ((day + 3) % 7 >= 5).astype(np.float64)  # 1970-01-01 was a Thursday
+    columns["during_night"] = (of_day < 7 * DAY_US // 24).astype(np.float64)
+    columns |= _customer_windows(time, amount, _codes(ordered["customer_id"]), config.windows_days)
+    columns |= _terminal_windows(ordered, time, config.windows_days)
+    features = pl.DataFrame({name: columns[name] for name in names(config)})
+    return features if order is None else features[np.argsort(order)]
+
+
+def _customer_windows(
+    time: Ints, amount: NDArray[np.float64], customer: Ints, windows: Sequence[int]
+) -> dict[str, NDArray[np.float64]]:
+    rows, bits = len(time), _bits(len(time))
+    keys = np.sort((customer << bits) | np.arange(rows))  # by customer, then by time: rows are in the order of time
+    row = keys & ((1 << bits) - 1)
+    base = keys - row  # the customer's part of the key
+    # Differences of prefix sums are right even where the running total of a whole table wraps around.
+    prefix = _prefix(np.rint(amount[row] * UNITS).astype(np.int64))
+    last = np.arange(1, rows + 1)
+    columns = {}
+    for days in windows:
+        oldest = np.searchsorted(time, time - days * DAY_US, side="right")  # the first row inside each row's window
+        first = np.searchsorted(keys, base | oldest[row], side="left")
+        count = (last - first).astype(np.float64)
+        mean = (prefix[last] - prefix[first]) / (count * UNITS)
+        spent = amount[row]
+        ratio = np.divide(spent, mean, out=np.ones(rows), where=mean > 0)
+        for name, values in (("customer_count", count), ("customer_mean_amount", mean), ("amount_ratio", ratio)):
+            column = np.empty(rows)
+            column[row] = values
+            columns[f"{name}_{days}d"] = column
+    return columns
+
+
+def _terminal_windows(table: pl.DataFrame, time: Ints, windows: Sequence[int]) -> dict[str, NDArray[np.float64]]:
+    terminal = _codes(table["terminal_id"])
+    labelled = (table["fraud"].is_not_null() & table["labelled_at"].is_not_null()).to_numpy()
+    arrival = table["labelled_at"].to_physical().fill_null(0).to_numpy()
+    arrival = np.maximum(arrival, time + 1)[labelled]  # no transaction sees its own label, whatever the file says
+    by_arrival = np.argsort(arrival, kind="stable")
+    arrival = arrival[by_arrival]
+    fraud = table["fraud"].fill_null(0).to_numpy()[labelled][by_arrival].astype(np.int64)
+
+    bits = _bits(len(time))
+    keys = np.sort((terminal[labelled][by_arrival] << bits) | np.arange(len(arrival)))
+    frauds = _prefix(fraud[keys & ((1 << bits) - 1)])
+    # Asking in the order of terminals keeps the searches inside the processor's cache.
+    asked = np.sort((terminal << bits) | np.arange(len(time)))
+    row = asked & ((1 << bits) - 1)
+    base = asked - row
+    newest = np.searchsorted(arrival, time, side="right")
+    last = np.searchsorted(keys, base | newest[row], side="left")
+    columns = {}
+    for days in windows:
+        oldest = np.searchsorted(arrival, time - days * DAY_US, side="right")
+        first = np.searchsorted(keys, base | oldest[row], side="left")
+        count = (last - first).astype(np.float64)
+        risk = np.divide(frauds[last] - frauds[first], count, out=np.zeros(len(time)), where=count > 0)
+        for name, values in (("terminal_count", count), ("terminal_risk", risk)):
+            column = np.empty(len(time))
+            column[row] = values
+            columns[f"{name}_{days}d"] = column
+    return columns
+
+
+def _time_order(table: pl.DataFrame) -> Ints | None:
+    """Return the rows in the order of time, ties by `transaction_id`; None where they already are."""
+    time, name = pl.col("datetime"), pl.col("transaction_id")
+    before = (time < time.shift()) | ((time == time.shift()) & (name < name.shift()))
+    if not table.select(before.any()).item():
+        return None
+    order: Ints = table.select(pl.arg_sort_by("datetime", "transaction_id")).to_series().to_numpy().astype(np.int64)
+    return order
+
+
+def _codes(ids: pl.Series) -> Ints:
+    """Return a whole number from 0 on for each id, equal for equal ids."""
+    if ids.dtype.is_integer() and len(ids):
+        values = ids.cast(pl.Int64).to_numpy()
+        low, high = int(values.min()), int(values.max())
+        if high - low < 1 << 31:
+            return values - low
+    codes: Ints = ids.rank("dense").to_numpy().astype(np.int64)
+    return codes
+
+
+def _bits(rows: int) -> int:
+    return max(1, int(rows).bit_length())  # enough for the row numbers and for the one after the last
+
+
+def _prefix(values: Ints) -> Ints:
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(values)])

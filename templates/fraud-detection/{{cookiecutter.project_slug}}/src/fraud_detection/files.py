@@ -1,0 +1,197 @@
+"""CSV and Parquet files as columns under the standard names, defects and all; `data` judges the values.
+
+A CSV row is a line: where a file holds quotes that do not close, or lines with too few or too many fields, it is read
+line by line, so that one bad line cannot swallow its neighbours.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from paceline.errors import PacelineError
+from paceline.quarantine import Quarantine
+
+ROW = "_row"  # the line of a CSV file, the row of a Parquet file; both from 1 on
+SUFFIXES = (".csv", ".parquet")
+MALFORMED = "line does not have the header's fields"
+ENCODING = "text is not UTF-8"
+DAMAGED = "file cannot be read"
+
+
+class DamagedFile(Exception):  # noqa: N818 -- caught by who reads several files, which decides what it means
+    """A file that is empty, cut off or no table at all; the message says which."""
+
+
+def find(path: Path) -> list[Path]:
+    """Return the CSV and Parquet files at `path`, a file or a folder searched to its depth, by name.
+
+    Raises:
+        PacelineError: there is nothing, or nothing of these formats.
+    """
+    if path.is_file():
+        if path.suffix.lower() not in SUFFIXES:
+            raise PacelineError(f"data.path = '{path}' is no .csv and no .parquet file.", _other_format([path]))
+        return [path]
+    if not path.is_dir():
+        raise PacelineError(f"data.path = '{path}' does not exist.", "Name a CSV or Parquet file, or a folder of them.")
+    inside = [file for file in sorted(path.rglob("*")) if file.is_file() and not file.name.startswith((".", "_"))]
+    files = [file for file in inside if file.suffix.lower() in SUFFIXES]
+    if not files:
+        raise PacelineError(f"There is no .csv and no .parquet file in '{path}'.", _other_format(inside))
+    return files
+
+
+def read(path: Path, required: Mapping[str, str], optional: Mapping[str, str], quarantine: Quarantine) -> pl.DataFrame:
+    """Return the wanted columns of a file under their standard names, with the row's place in the column `ROW`.
+
+    Columns of a CSV are text, empty fields null; those of a Parquet file have their own types. Lines with another
+    number of fields than the header, and lines whose wanted text is not UTF-8, go to `quarantine`.
+
+    Args:
+        path: a file that `find` gave.
+        required: standard name to name in the file.
+        optional: the same, for columns that are taken where they are there.
+        quarantine: counts every row as read.
+
+    Raises:
+        DamagedFile: the file is empty, cut off or no table.
+        PacelineError: a required column is missing; the message suggests the nearest name.
+    """
+    return (_read_csv if path.suffix.lower() == ".csv" else _read_parquet)(path, required, optional, quarantine)
+
+
+def _read_parquet(
+    path: Path, required: Mapping[str, str], optional: Mapping[str, str], quarantine: Quarantine
+) -> pl.DataFrame:
+    if path.stat().st_size == 0:
+        raise DamagedFile("it is empty")
+    try:
+        wanted = _wanted(path, list(pl.read_parquet_schema(path)), required, optional)
+        # Renamed after reading: two standard columns may be one column of the file.
+        raw = pl.read_parquet(path, columns=list(dict.fromkeys(wanted.values())), glob=False, hive_partitioning=False)
+    except (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException) as error:
+        raise DamagedFile(str(error).partition("\n")[0] or type(error).__name__) from None
+    quarantine.count(read=raw.height)
+    row = pl.int_range(1, raw.height + 1, dtype=pl.Int64, eager=True).alias(ROW)
+    return raw.select(**{name: pl.col(column) for name, column in wanted.items()}).with_columns(row)
+
+
+def _read_csv(
+    path: Path, required: Mapping[str, str], optional: Mapping[str, str], quarantine: Quarantine
+) -> pl.DataFrame:
+    raw = path.read_bytes().removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
+    if not raw.strip():
+        raise DamagedFile("it is empty")
+    if b"\0" in raw[:4096]:
+        raise DamagedFile("it is no UTF-8 text (UTF-16 or binary)")
+    head = raw.partition(b"\n")[0].decode("utf-8", "replace").rstrip("\r")
+    separator = max(",;\t|", key=head.count)
+    header = [name.strip() for name in next(csv.reader([head], delimiter=separator))]
+    wanted = _wanted(path, header, required, optional)
+    utf8 = _is_utf8(raw)
+    frame = _parse_whole(raw, header, separator, utf8=utf8)
+    if frame is None:
+        frame = _parse_lines(raw, header, separator, path, quarantine)
+    text = frame.select(
+        ROW,
+        **{
+            name: pl.col(f"column_{header.index(column)}").str.strip_chars().replace("", None)
+            for name, column in wanted.items()
+        },
+    )
+    quarantine.count(read=text.height)
+    if utf8:
+        return text
+    broken = text.select(
+        pl.any_horizontal(pl.col(pl.String).str.contains("\ufffd", literal=True).fill_null(False))
+    ).to_series()
+    bad = text.filter(broken)
+    quarantine.add_many(
+        ENCODING,
+        ((path.name, f"line {row[0]}", ",".join(value or "" for value in row[1:])) for row in bad.iter_rows()),
+    )
+    return text.filter(~broken)
+
+
+def _parse_whole(raw: bytes, header: list[str], separator: str, *, utf8: bool) -> pl.DataFrame | None:
+    """Return all columns as text, `column_0` and so on; None where lines and rows may not correspond."""
+    try:
+        frame = pl.read_csv(
+            io.BytesIO(raw),
+            separator=separator,
+            has_header=False,
+            skip_lines=1,
+            schema={f"column_{index}": pl.String for index in range(len(header))},
+            encoding="utf8" if utf8 else "utf8-lossy",
+            raise_if_empty=False,
+        )
+    except pl.exceptions.PolarsError:
+        return None
+    lines = raw.count(b"\n")  # without the header
+    if frame.height != lines:
+        return None
+    if b'"' in raw:
+        short = frame[frame.columns[-1]].null_count() > 0  # an empty last field, or one that is not there
+    else:
+        short = raw.count(separator.encode()) != (lines + 1) * (len(header) - 1)
+    return None if short else frame.with_columns(pl.int_range(2, lines + 2, dtype=pl.Int64, eager=True).alias(ROW))
+
+
+def _parse_lines(raw: bytes, header: list[str], separator: str, path: Path, quarantine: Quarantine) -> pl.DataFrame:
+    """Return the same as `_parse_whole`, each line taken by itself; those that do not fit go to `quarantine`."""
+    rows, numbers, bad = [], [], []
+    for number, line in enumerate(raw.decode("utf-8", "replace").split("\n")[1:], start=2):
+        if not line.strip():
+            continue  # a blank line is no transaction
+        try:
+            (fields,) = csv.reader([line.rstrip("\r")], delimiter=separator, strict=True)
+        except (csv.Error, ValueError):
+            fields = []
+        if len(fields) == len(header):
+            rows.append(fields)
+            numbers.append(number)
+        else:
+            bad.append((path.name, f"line {number}", line))
+    quarantine.count(read=len(bad))
+    quarantine.add_many(MALFORMED, bad)
+    columns = zip(*rows, strict=True) if rows else ([] for _ in header)
+    frame = pl.DataFrame(
+        {f"column_{index}": pl.Series(values, dtype=pl.String) for index, values in enumerate(columns)}
+    )
+    return frame.with_columns(pl.Series(ROW, numbers, dtype=pl.Int64))
+
+
+def _wanted(path: Path, header: list[str], required: Mapping[str, str], optional: Mapping[str, str]) -> dict[str, str]:
+    for name, column in required.items():
+        if column not in header:
+            near = difflib.get_close_matches(column.lower(), [other.lower() for other in header], n=1, cutoff=0.5)
+            nearest = next((other for other in header if near and other.lower() == near[0]), None)
+            meant = f"Did you mean '{nearest}'?" if nearest else f"It has {', '.join(header[:20])}."
+            raise PacelineError(
+                f"'{path.name}' has no column '{column}' for {name}.",
+                f"{meant} Set data.columns.{name} with data.source = 'table'.",
+            )
+    return {**required, **{name: column for name, column in optional.items() if column in header}}
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _other_format(files: list[Path]) -> str:
+    if any(file.suffix.lower() in (".pkl", ".pickle") for file in files):
+        return (
+            "A pickle can run code when it is opened, so none is read here: where you trust its origin, convert it "
+            "once with pandas.read_pickle(file).to_parquet(...)."
+        )
+    return "Convert it to CSV or Parquet."

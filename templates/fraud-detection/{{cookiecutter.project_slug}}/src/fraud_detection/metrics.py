@@ -1,0 +1,185 @@
+"""What fraud detection is judged by: ranking metrics with weights, card precision at k, recall, cost, slices.
+
+`Ranking` owns the metrics of transactions sorted by score once, for any weights; `CardRanking` those of cards a day.
+Weights are how the bootstrap resamples whole customers without sorting again (`paceline.intervals`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fraud_detection.config import Report
+from fraud_detection.examples import Examples
+from paceline import intervals
+
+Floats = NDArray[np.float64]
+
+FPR_LEVELS = (0.001, 0.005, 0.01)  # false positive rates at which recall is reported
+
+
+class Ranking:
+    """Transactions in the order of their score, the most suspicious first.
+
+    Args:
+        labels: 1 for fraud, 0 for honest.
+        scores: any increasing function of the probability of fraud; ties count as in scikit-learn.
+    """
+
+    def __init__(self, labels: NDArray[np.integer[Any]], scores: Floats) -> None:
+        self._order = np.argsort(-scores, kind="stable")
+        ordered = scores[self._order]
+        self._fraud = labels[self._order].astype(np.float64)
+        self._ends = np.flatnonzero(np.append(np.diff(ordered) != 0, True))  # last place of each group of ties
+
+    def _cumulative(self, weights: Floats) -> tuple[Floats, Floats]:
+        """Return the weight of frauds and of honest transactions at or above each distinct score."""
+        ordered = weights[self._order]
+        frauds = np.cumsum(ordered * self._fraud)[self._ends]
+        return frauds, np.cumsum(ordered)[self._ends] - frauds
+
+    def average_precision(self, weights: Floats) -> float:
+        """Return the average precision, NaN without fraud; equals scikit-learn's `average_precision_score`."""
+        frauds, honest = self._cumulative(weights)
+        alerts = frauds + honest
+        precision = np.divide(frauds, alerts, out=np.zeros_like(frauds), where=alerts > 0)
+        return _ratio(float(np.diff(frauds, prepend=0.0) @ precision), frauds[-1])
+
+    def auc_roc(self, weights: Floats) -> float:
+        """Return the area under the ROC curve, NaN with one class only; equals scikit-learn's `roc_auc_score`."""
+        frauds, honest = self._cumulative(weights)
+        area = float(np.diff(honest, prepend=0.0) @ (frauds + np.append(0.0, frauds[:-1]))) / 2
+        return _ratio(area, frauds[-1] * honest[-1])
+
+    def precision_recall_curve(self, points: int) -> tuple[Floats, Floats]:
+        """Return recall and precision at about `points` thresholds, spread evenly over the recall."""
+        frauds, honest = self._cumulative(np.ones(len(self._order)))
+        recall, precision = frauds / frauds[-1], frauds / (frauds + honest)
+        found = recall > 0  # before the first fraud the precision is 0 by definition, not by merit
+        places = np.unique(np.searchsorted(recall[found], np.linspace(0, 1, points)).clip(max=int(found.sum()) - 1))
+        return recall[found][places], precision[found][places]
+
+    def recall_at_fpr(self, weights: Floats, fpr: float) -> float:
+        """Return the largest share of frauds found while at most `fpr` of the honest are stopped, NaN as above."""
+        frauds, honest = self._cumulative(weights)
+        allowed = int(np.searchsorted(honest, fpr * honest[-1] * (1 + 1e-12), side="right"))
+        return _ratio(float(frauds[allowed - 1]) if allowed else 0.0, frauds[-1])
+
+
+class CardRanking:
+    """Cards in the order of their highest score of a day: what a team sees that can call k cards a day.
+
+    Following the Fraud Detection Handbook (chapter 4, "Precision top-k metrics"), a compromised card that was among
+    the first k of a day is found: it is taken out of the days after it.
+
+    Args:
+        days: the day of each transaction.
+        customers: codes from 0 on, of the card of each transaction.
+        labels: 1 for fraud, 0 for honest.
+        scores: of each transaction.
+    """
+
+    def __init__(
+        self, days: pl.Series, customers: NDArray[np.int64], labels: NDArray[np.integer[Any]], scores: Floats
+    ) -> None:
+        cards = (
+            pl.DataFrame({"day": days, "card": customers, "fraud": labels, "score": scores})
+            .group_by("day", "card")
+            .agg(pl.col("score").max(), pl.col("fraud").max())
+            .sort("day", "score", "card", descending=[False, True, False])
+        )
+        self._days = [
+            (part["card"].to_numpy(), part["fraud"].to_numpy().astype(np.float64))
+            for part in cards.partition_by("day", maintain_order=True)
+        ]
+        self._cards = int(customers.max()) + 1
+
+    def precision_at_k(self, k: int, card_weights: Floats | None = None) -> float:
+        """Return the mean over days of the share of compromised cards among the first `k`.
+
+        Args:
+            k: cards a day; a day with fewer still divides by `k`.
+            card_weights: how often each card counts, by its code; once by default.
+        """
+        weights = np.ones(self._cards) if card_weights is None else card_weights
+        found = np.zeros(self._cards, dtype=bool)
+        precisions = []
+        for cards, fraud in self._days:
+            weight = np.where(found[cards], 0.0, weights[cards])
+            places = np.cumsum(weight)
+            taken = np.clip(k - (places - weight), 0.0, weight)  # the part of each card's weight within the first k
+            precisions.append(float(taken @ fraud) / k)
+            found[cards[(taken > 0) & (fraud > 0)]] = True
+        return float(np.mean(precisions))
+
+
+def score(examples: Examples, probabilities: Floats, threshold: float, config: Report, *, seed: int) -> dict[str, Any]:
+    """Return the metrics as the run record keeps them: `{name: {"value", "low", "high"}}`.
+
+    The intervals are 95 % percentile intervals of a bootstrap over customers, as a card's transactions are alike.
+
+    Args:
+        examples: the evaluated transactions.
+        probabilities: of fraud, calibrated, one for each.
+        threshold: the probability from which on a transaction is an alert.
+        config: `alert_budget_per_day` is k of card precision at k; `max_fpr`, `review_cost` and `resamples` are used.
+        seed: of the bootstrap.
+    """
+    ranking = Ranking(examples.y, probabilities)
+    cards = CardRanking(examples.days, examples.customers, examples.y, probabilities)
+    _, first_of_card = np.unique(examples.customers, return_index=True)
+    fraud, alert = examples.y.astype(np.float64), (probabilities >= threshold).astype(np.float64)
+    cost = examples.amounts * fraud * (1 - alert) + config.review_cost * alert
+    k = config.alert_budget_per_day
+
+    def statistics(weights: Floats) -> dict[str, float]:
+        card_weights = np.zeros(int(examples.customers.max()) + 1)
+        card_weights[examples.customers[first_of_card]] = weights[first_of_card]
+        caught, alerts = float(weights @ (fraud * alert)), float(weights @ alert)
+        frauds, rows = float(weights @ fraud), float(weights.sum())
+        return {
+            "average_precision": ranking.average_precision(weights),
+            "auc_roc": ranking.auc_roc(weights),
+            f"card_precision_at_{k}": cards.precision_at_k(k, card_weights),
+            **{f"recall_at_{level:.1%}_fpr": ranking.recall_at_fpr(weights, level) for level in FPR_LEVELS},
+            "recall": _ratio(caught, frauds),
+            "precision": _ratio(caught, alerts),
+            "false_positive_rate": _ratio(alerts - caught, rows - frauds),
+            "cost_per_1000_transactions": 1000 * _ratio(float(weights @ cost), rows),
+        }
+
+    found = intervals.bootstrap_many(statistics, examples.customers, resamples=config.resamples, seed=seed)
+    return {name: interval.state() for name, interval in found.items()}
+
+
+def slices(
+    labels: NDArray[np.int8], probabilities: Floats, threshold: float, groups: dict[str, pl.Series]
+) -> list[dict[str, Any]]:
+    """Return, for each value of each column of `groups`, how many there are and the recall and precision there.
+
+    Each share comes with its Wilson interval, so that a slice of nine frauds is not mistaken for a finding.
+    """
+    alert = probabilities >= threshold
+    rows = []
+    for column, values in groups.items():
+        for value in values.unique().drop_nulls().sort():
+            here = (values == value).fill_null(False).to_numpy()
+            fraud, alerts = labels[here] == 1, alert[here]
+            caught = int((fraud & alerts).sum())
+            rows.append(
+                {
+                    "slice": f"{column}={value}",
+                    "transactions": int(here.sum()),
+                    "frauds": int(fraud.sum()),
+                    "recall": intervals.wilson(caught, int(fraud.sum())).state(),
+                    "precision": intervals.wilson(caught, int(alerts.sum())).state(),
+                }
+            )
+    return rows
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole > 0 else float("nan")

@@ -1,0 +1,319 @@
+"""The models: boosted trees, the linear floor beside them, a small network; each built, trained, saved and loaded here.
+
+A trained model gives *logits*, so that the calibration and everything after it are the same for all. To bring your
+own, write a class with `logits`, `save` and `load` and name it in `fit` and `load`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import xgboost
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from fraud_detection.config import Config
+from fraud_detection.examples import Examples
+from paceline import atomic, checkpoint, device, fit_xgboost
+from paceline.progress import Progress
+from paceline.record import Run
+
+Floats = NDArray[np.float64]
+
+PREDICTED_ROWS = 8192  # of the network at a time
+
+
+class Trained(Protocol):
+    """A model ready for use."""
+
+    @property
+    def steps(self) -> int:
+        """The rounds or epochs that its weights took."""
+
+    def logits(self, X: NDArray[np.float32]) -> Floats:
+        """Return the log-odds of fraud for each row of `X`."""
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write the model and return what `load` needs: the file's name and its checksum."""
+
+    def state(self) -> dict[str, Any]:
+        """Return the model's size for the run record."""
+
+
+def choose_device(config: Config, *, rows: int, run: Run) -> device.Device:
+    """Return the device for `config.model.name`; the import of Keras, where it is needed, counts as import."""
+    if config.model.name == "mlp":
+        with run.phase("import"):
+            from paceline import fit_keras
+        return fit_keras.prepare(config.train.device, seed=config.train.seed)
+    if config.model.name == "logistic_regression":
+        return device.for_xgboost("cpu", rows=rows)
+    return device.for_xgboost(config.train.device, rows=rows)
+
+
+def fit(
+    config: Config,
+    train: Examples,
+    validation: Examples | None,
+    *,
+    steps: int | None = None,
+    stage: str,
+    run: Run,
+    progress: Progress,
+) -> Trained:
+    """Train the configured model, watching `validation` where there is one.
+
+    Args:
+        config: `[model]` and `[train]` are used.
+        train: what it learns from.
+        validation: what stops it early.
+        steps: rounds or epochs, where they are settled; those of `config` at most, by default.
+        stage: the name of this training among the run's checkpoints.
+        run: the run record; `run.device` is set.
+        progress: the progress line.
+    """
+    if config.model.name == "xgboost":
+        return Boosted.fit(config, train, validation, steps or config.train.rounds, stage, run, progress)
+    if config.model.name == "mlp":
+        return Network.fit(config, train, validation, steps or config.train.epochs, stage, run, progress)
+    return Linear.fit(train, l2=config.train.l2)
+
+
+def load(name: str, folder: Path, saved: dict[str, Any]) -> Trained:
+    """Return the model of kind `name` that `save` wrote to `folder`, once its checksum is verified."""
+    kinds: dict[str, type[Boosted] | type[Network] | type[Linear]]
+    kinds = {"xgboost": Boosted, "mlp": Network, "logistic_regression": Linear}
+    # The file's name comes from a record that may be somebody else's: it must not lead out of the run's folder.
+    return kinds[name].load(folder / Path(saved["file"]).name, saved["sha256"], saved["steps"])
+
+
+def stages(config: Config) -> dict[str, int]:
+    """Return the trainings of a run with the most rounds or epochs that each can take."""
+    most = {"xgboost": config.train.rounds, "mlp": config.train.epochs, "logistic_regression": 1}[config.model.name]
+    return {"select": most, "refit": most} if config.train.refit else {"select": most}
+
+
+def unit(config: Config) -> str:
+    """Return what a step of training is called."""
+    return {"xgboost": "round", "mlp": "epoch", "logistic_regression": "fit"}[config.model.name]
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """Gradient-boosted trees."""
+
+    booster: xgboost.Booster
+    steps: int
+
+    @classmethod
+    def fit(
+        cls,
+        config: Config,
+        train: Examples,
+        validation: Examples | None,
+        rounds: int,
+        stage: str,
+        run: Run,
+        progress: Progress,
+    ) -> Boosted:
+        """Boost on histograms; see `paceline.fit_xgboost.fit`."""
+        model, settings = config.model, config.train
+        parameters = {
+            "objective": "binary:logistic",
+            "eval_metric": "aucpr",
+            "base_score": 0.5,  # XGBoost 3 estimates it from the labels, and rare frauds lose by that
+            "booster": model.booster,
+            "max_depth": model.max_depth,
+            "min_child_weight": model.min_child_weight,
+            "max_bin": model.max_bin,
+            "learning_rate": settings.learning_rate,
+            "subsample": settings.subsample,
+            "colsample_bytree": settings.colsample_bytree,
+            "alpha": settings.l1,
+            "lambda": settings.l2,
+            **({"rate_drop": model.dropout} if model.booster == "dart" else {}),
+            **fit_xgboost.engine_parameters(device.Device(**run.device)),
+        }
+        with run.phase("build"):
+            rows = xgboost.QuantileDMatrix(train.X, train.y, max_bin=model.max_bin)
+            watched = None
+            if validation is not None:
+                watched = xgboost.QuantileDMatrix(validation.X, validation.y, max_bin=model.max_bin, ref=rows)
+        fitted = fit_xgboost.fit(
+            parameters,
+            rows,
+            watched,
+            rounds=rounds,
+            early_stopping_rounds=settings.early_stopping_rounds,
+            seed=settings.seed,
+            checkpoint_seconds=settings.checkpoint_seconds,
+            stage=stage,
+            run=run,
+            progress=progress,
+        )
+        return cls(fitted.booster, fitted.rounds)
+
+    def logits(self, X: NDArray[np.float32]) -> Floats:
+        """Return the sum of the trees' leaves for each row."""
+        margins: Floats = self.booster.inplace_predict(X, predict_type="margin").astype(np.float64)
+        return margins
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write `model.ubj`."""
+        return {**fit_xgboost.save_model(self.booster, folder / "model.ubj"), "steps": self.steps}
+
+    @classmethod
+    def load(cls, path: Path, sha256: str, steps: int) -> Boosted:
+        """Read `model.ubj`."""
+        return cls(fit_xgboost.load_model(path, sha256), steps)
+
+    def state(self) -> dict[str, Any]:
+        """Return the number of trees and of their leaves."""
+        trees = self.booster.get_dump()
+        return {"trees": len(trees), "leaves": sum(tree.count("leaf=") for tree in trees)}
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Logistic regression on standardised features: the floor that anything else has to beat."""
+
+    mean: Floats
+    scale: Floats
+    weights: Floats
+    intercept: float
+    steps: int = 1
+
+    @classmethod
+    def fit(cls, train: Examples, *, l2: float) -> Linear:
+        """Fit by L-BFGS with the penalty `l2 / rows`; a moment's work on one core."""
+        scaler = StandardScaler().fit(train.X)
+        found = LogisticRegression(C=1.0 / l2 if l2 > 0 else np.inf, max_iter=1000).fit(
+            scaler.transform(train.X), train.y
+        )
+        return cls(scaler.mean_, scaler.scale_, found.coef_[0], float(found.intercept_[0]))
+
+    def logits(self, X: NDArray[np.float32]) -> Floats:
+        """Return the weighted sum for each row."""
+        result: Floats = ((X - self.mean) / self.scale) @ self.weights + self.intercept
+        return result
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write `model.json`: means, scales, weights, intercept."""
+        path = folder / "model.json"
+        atomic.write_json(
+            path, {"mean": self.mean, "scale": self.scale, "weights": self.weights, "intercept": self.intercept}
+        )
+        return {"file": path.name, "sha256": atomic.sha256(path.read_bytes()), "steps": 1}
+
+    @classmethod
+    def load(cls, path: Path, sha256: str, steps: int) -> Linear:
+        """Read `model.json`."""
+        found = json.loads(checkpoint.read_verified(path, sha256))
+        mean, scale, weights = (np.asarray(found[name], dtype=np.float64) for name in ("mean", "scale", "weights"))
+        return cls(mean, scale, weights, float(found["intercept"]), steps)
+
+    def state(self) -> dict[str, Any]:
+        """Return the number of parameters."""
+        return {"parameters": len(self.weights) + 1}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A multilayer perceptron in Keras, on standardised features."""
+
+    network: Any  # keras.Model; Keras is imported only where it is used
+    steps: int
+
+    @classmethod
+    def fit(
+        cls,
+        config: Config,
+        train: Examples,
+        validation: Examples | None,
+        epochs: int,
+        stage: str,
+        run: Run,
+        progress: Progress,
+    ) -> Network:
+        """Train with Adam on the log loss; see `paceline.fit_keras.fit`."""
+        from paceline import fit_keras
+
+        settings = config.train
+        with run.phase("build"):
+            network = build_network(config, train)
+            batches = fit_keras.Batches(train.X, train.y, batch_size=settings.batch_size, seed=settings.seed, run=run)
+            watched = None
+            if validation is not None:
+                watched = fit_keras.Batches(
+                    validation.X, validation.y, batch_size=settings.batch_size * 4, seed=None, run=run
+                )
+        fitted = fit_keras.fit(
+            network,
+            batches,
+            watched,
+            epochs=epochs,
+            early_stopping_epochs=settings.early_stopping_epochs,
+            monitor="average_precision",
+            larger_is_better=True,
+            checkpoint_seconds=settings.checkpoint_seconds,
+            stage=stage,
+            run=run,
+            progress=progress,
+        )
+        return cls(network, fitted.epochs)
+
+    def logits(self, X: NDArray[np.float32]) -> Floats:
+        """Return the network's output before the sigmoid."""
+        # Whole batches, the last one filled up: another shape would be compiled for it.
+        padded = np.concatenate([X, np.repeat(X[-1:], -len(X) % PREDICTED_ROWS, axis=0)])
+        result: Floats = self.network.predict(padded, batch_size=PREDICTED_ROWS, verbose=0)[: len(X), 0]
+        return result.astype(np.float64)
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write `model.keras`."""
+        from paceline import fit_keras
+
+        return {**fit_keras.save_model(self.network, folder / "model.keras"), "steps": self.steps}
+
+    @classmethod
+    def load(cls, path: Path, sha256: str, steps: int) -> Network:
+        """Read `model.keras`."""
+        from paceline import fit_keras
+
+        return cls(fit_keras.load_model(path, sha256), steps)
+
+    def state(self) -> dict[str, Any]:
+        """Return the number of parameters."""
+        return {"parameters": int(self.network.count_params())}
+
+
+def build_network(config: Config, train: Examples) -> Any:
+    """Return the compiled network: logarithm, standardisation by `train`, dense layers with dropout, one logit."""
+    import keras
+
+    model, settings = config.model, config.train
+    inputs = keras.Input((train.X.shape[1],))
+    # Amounts and counts spread over orders of magnitude; none is negative.
+    scale = keras.layers.Normalization()
+    scale.adapt(np.log1p(train.X))
+    x = scale(keras.ops.log1p(inputs))
+    penalty = keras.regularizers.L1L2(l1=settings.l1 / len(train.y), l2=settings.l2 / len(train.y))
+    for units in model.hidden_units:
+        x = keras.layers.Dense(units, use_bias=False, kernel_regularizer=penalty)(x)
+        x = keras.layers.Activation("relu")(keras.layers.BatchNormalization(momentum=0.9)(x))
+        x = keras.layers.Dropout(model.dropout, seed=settings.seed)(x)
+    logit = keras.layers.Dense(1, dtype="float32")(x)  # float32 also where the rest is bfloat16
+    network = keras.Model(inputs, logit)
+    network.compile(
+        optimizer=keras.optimizers.Adam(settings.mlp_learning_rate),
+        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        weighted_metrics=[
+            keras.metrics.AUC(curve="PR", from_logits=True, num_thresholds=1000, name="average_precision")
+        ],
+    )
+    return network

@@ -1,0 +1,130 @@
+"""A trained run in use: scored again on its test days, or on transactions that nobody has labelled yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fraud_detection import data, examples, features, metrics, model
+from fraud_detection.config import Config
+from fraud_detection.decisions import Decision
+from fraud_detection.splits import PrequentialSplit
+from paceline import config as configuration
+from paceline import record
+from paceline.errors import PacelineError
+from paceline.quarantine import Quarantine
+
+SLICED_BY = ("channel", "country", "mcc", "portfolio")
+MOST_SLICES = 12  # of a column; a column with more values is not one to slice by
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run's configuration, its model and how it decides."""
+
+    config: Config
+    model: model.Trained
+    decision: Decision
+    features: list[str]
+
+
+def load(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun:
+    """Return the trained run in `folder`, the configuration overridden by `section.key=value` texts.
+
+    Raises:
+        PacelineError: it is no run, did not finish, or its model is damaged.
+    """
+    found = record.read(folder)
+    if found["status"] != "done":
+        raise PacelineError(
+            f"The run '{folder.name}' is {found['status']}, not done.", "Finish it: train --resume RUN."
+        )
+    config = configuration.load(Config, folder / "config.toml", overrides)
+    saved = found["model"]
+    trained = model.load(saved["name"], folder, saved)
+    return TrainedRun(config, trained, Decision.from_state(saved), saved["features"])
+
+
+def evaluate(folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the scores of the run in `folder` on its test days, with intervals, and by slice.
+
+    Returns:
+        `scores` as in the run record, `slices` (see `metrics.slices`), `test` (dates and counts), `quarantined`.
+    """
+    run = load(folder, overrides)
+    quarantine = Quarantine()
+    table = data.load(run.config.data, quarantine)
+    fold = PrequentialSplit(table, run.config.data).final()
+    _, test_on = examples.divide(table, _known_features(table, run), fold)
+    probabilities = run.decision.probabilities(run.model.logits(test_on.X))
+    seed, threshold = run.config.train.seed, run.decision.threshold
+    evaluated = table[fold.test]
+    groups = {name: evaluated[name] for name in SLICED_BY if name in evaluated.columns}
+    groups = {name: values for name, values in groups.items() if values.n_unique() <= MOST_SLICES}
+    quartile = np.digitize(test_on.amounts, np.quantile(test_on.amounts, [0.25, 0.5, 0.75])) + 1
+    groups["amount_quartile"] = pl.Series(quartile)
+    return {
+        "run": str(folder),
+        "scores": metrics.score(test_on, probabilities, threshold, run.config.report, seed=seed),
+        "slices": metrics.slices(test_on.y, probabilities, threshold, groups),
+        "test": fold.state(),
+        "quarantined": quarantine.quarantined,
+    }
+
+
+def predict(folder: Path, inputs: Sequence[Path], output: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Score new transactions by the run in `folder` and write them to `output`.
+
+    A transaction's features depend on what its card and its terminal did before, so the configured data are read as
+    the history. What could not be read stands in `OUTPUT.quarantine.jsonl`.
+
+    Args:
+        folder: the run.
+        inputs: CSV or Parquet files in the format of `data.source`; labels are not needed.
+        output: `.csv`, `.parquet` or `.jsonl`; `transaction_id`, `fraud_probability`, `alert`, a row each.
+        overrides: `section.key=value` texts.
+
+    Returns:
+        `output`, `read`, `scored`, `quarantined`, `alerts`.
+    """
+    if output.suffix not in (".csv", ".parquet", ".jsonl"):
+        raise PacelineError(f"'{output.name}' has an unknown ending.", "End it in .csv, .parquet or .jsonl.")
+    run = load(folder, overrides)
+    quarantine = Quarantine(output.with_suffix(".quarantine.jsonl"))
+    new = pl.concat(
+        [data.load_unlabelled(path, run.config.data, quarantine) for path in inputs], how="diagonal_relaxed"
+    )
+    table = data.append(data.load(run.config.data, Quarantine()), new)
+    X = _known_features(table, run).tail(len(new)).cast(pl.Float32).to_numpy(order="c")
+    probabilities = run.decision.probabilities(run.model.logits(X))
+    scored = pl.DataFrame(
+        {
+            "transaction_id": new["transaction_id"],
+            "fraud_probability": probabilities,
+            "alert": probabilities >= run.decision.threshold,
+        }
+    )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if output.suffix == ".csv":
+        scored.write_csv(output)
+    elif output.suffix == ".parquet":
+        scored.write_parquet(output)
+    else:
+        scored.write_ndjson(output)
+    counts = {"read": quarantine.read, "scored": len(scored), "quarantined": quarantine.quarantined}
+    return {"run": str(folder), "output": str(output), **counts, "alerts": int(scored["alert"].sum())}
+
+
+def _known_features(table: pl.DataFrame, run: TrainedRun) -> pl.DataFrame:
+    found = features.compute(table, run.config.data)
+    if found.columns != run.features:
+        raise PacelineError(
+            f"The model knows {len(run.features)} features, the configuration gives {len(found.columns)} others.",
+            "Leave data.windows_days as it was in training.",
+        )
+    return found

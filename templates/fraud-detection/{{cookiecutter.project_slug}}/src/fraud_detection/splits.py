@@ -1,0 +1,217 @@
+"""How time divides the transactions: train, wait for the labels, test; and the same further back (prequential folds).
+
+A payment's label is known `label_delay_days` later, so a model that is to work from `test_start` on can learn from
+payments up to `test_start - label_delay_days`. See the Fraud Detection Handbook, chapter 5, "Validation strategies".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fraud_detection.config import Data
+from paceline.errors import PacelineError
+
+Rows = NDArray[np.int64]
+Labels = NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One training window and the later window it is judged on; ends are exclusive.
+
+    Attributes:
+        name: what the fold is called in messages and reports.
+        train: the training rows' numbers in the table, in its order.
+        train_labels: what was known of them at `test_start`: a fraud reported later still counts as honest.
+        window: the rows of the later window.
+        test: those of them that are evaluated: of cards not yet known as compromised on that day.
+        test_labels: the labels of `test`, as known when the fold is judged.
+    """
+
+    name: str
+    train_start: datetime
+    train_end: datetime
+    test_start: datetime
+    test_end: datetime
+    train: Rows
+    train_labels: Labels
+    window: Rows
+    test: Rows
+    test_labels: Labels
+
+    def state(self) -> dict[str, Any]:
+        """Return the fold's dates and counts, for the run record."""
+        return {
+            "train": [f"{self.train_start:%Y-%m-%d}", f"{self.train_end - timedelta(days=1):%Y-%m-%d}"],
+            "test": [f"{self.test_start:%Y-%m-%d}", f"{self.test_end - timedelta(days=1):%Y-%m-%d}"],
+            "train_transactions": len(self.train),
+            "train_frauds": int(self.train_labels.sum()),
+            "test_transactions": len(self.test),
+            "test_frauds": int(self.test_labels.sum()),
+            "removed_known_compromised": len(self.window) - len(self.test),
+        }
+
+
+class PrequentialSplit:
+    """The windows of `config` on the time axis of `table`.
+
+    ```
+    validation   train_days | delay | validation_days |
+    final              train_days            | delay | test_days
+                                             ^ test_start - label_delay_days
+    ```
+
+    Args:
+        table: as `data.load` returns it: in the order of time.
+        config: `test_start, test_days, train_days, validation_days, label_delay_days`.
+
+    Attributes:
+        test_start: the first day of the test; without one in `config`, `test_days` before the end of the last day.
+
+    Raises:
+        PacelineError: the table does not cover the test or the training before it.
+    """
+
+    def __init__(self, table: pl.DataFrame, config: Data) -> None:
+        self._config = config
+        self._time = table["datetime"].to_physical().to_numpy()
+        if not len(self._time):
+            raise PacelineError("There is no transaction to divide.", "See what `data` says of data.path.")
+        self._fraud = table["fraud"].fill_null(-1).to_numpy()  # -1: not labelled, so in no window
+        self._arrival = table["labelled_at"].to_physical().fill_null(np.iinfo(np.int64).max).to_numpy()
+        self._customer = table["customer_id"].rank("dense").to_numpy().astype(np.int64) - 1
+        first, last = table["datetime"][0], table["datetime"][-1]
+        self._first_day, self._end = _midnight(first), _midnight(last) + timedelta(days=1)
+        self._delay = timedelta(days=config.label_delay_days)
+        test_days = timedelta(days=config.test_days)
+        self.test_start = datetime.fromisoformat(config.test_start) if config.test_start else self._end - test_days
+        if not self._first_day <= self.test_start < self._end:
+            raise PacelineError(
+                f"data.test_start is {self.test_start:%Y-%m-%d}, but the transactions are of {self._span()}.",
+                "Choose a day inside, or leave it empty for the last test_days.",
+            )
+
+    def final(self) -> Fold:
+        """Return the fold that ends in the test; its test labels are the final ones.
+
+        Raises:
+            PacelineError: the history is too short for it, or a window has one class only.
+        """
+        config = self._config
+        return self._fold("test", self.test_start, config.test_days, judged_at=None)
+
+    def validation(self) -> Fold:
+        """Return the fold for choices (rounds, calibration, threshold): its last labels arrive as the test begins.
+
+        Raises:
+            PacelineError: the history is too short for it, or a window has one class only.
+        """
+        return self._fold(
+            "validation", self._validation_start(0), self._config.validation_days, judged_at=self.test_start
+        )
+
+    def folds(self, count: int) -> list[Fold]:
+        """Return `count` folds for choices, the latest first: `validation`, then each `validation_days` earlier.
+
+        Raises:
+            PacelineError: the history is too short for as many, or a window has one class only.
+        """
+        days = self._config.validation_days
+        return [
+            self._fold(
+                f"validation-{index}" if index else "validation",
+                self._validation_start(index),
+                days,
+                judged_at=self.test_start,
+            )
+            for index in range(count)
+        ]
+
+    def _validation_start(self, index: int) -> datetime:
+        return self.test_start - self._delay - timedelta(days=self._config.validation_days * (index + 1))
+
+    def _fold(self, name: str, test_start: datetime, days: int, *, judged_at: datetime | None) -> Fold:
+        train_end = test_start - self._delay
+        train_start = train_end - timedelta(days=self._config.train_days)
+        test_end = test_start + timedelta(days=days)
+        self._check_history(name, train_start, test_end)
+        train, window = self._rows(train_start, train_end), self._rows(test_start, test_end)
+        train_labels = (self._fraud[train] == 1) & (self._arrival[train] <= _us(test_start))
+        test = window[~self._known(train_start, window)]
+        test_labels = self._fraud[test] == 1
+        if judged_at is not None:
+            test_labels &= self._arrival[test] <= _us(judged_at)
+        for part, labels, start, end in (
+            ("training", train_labels, train_start, train_end),
+            ("evaluated", test_labels, test_start, test_end),
+        ):
+            frauds = int(labels.sum())
+            if frauds in (0, len(labels)):
+                raise PacelineError(
+                    f"The {part} window of the fold '{name}' ({start:%Y-%m-%d} to {end - timedelta(days=1):%Y-%m-%d}) "
+                    f"has {len(labels):,} transactions and {frauds:,} frauds: one class only.",
+                    "Lengthen it in [data], or move data.test_start.",
+                )
+        return Fold(
+            name, train_start, train_end, test_start, test_end,
+            train, train_labels.astype(np.int8), window, test, test_labels.astype(np.int8),
+        )  # fmt: skip
+
+    def _rows(self, start: datetime, end: datetime) -> Rows:
+        first, last = np.searchsorted(self._time, [_us(start), _us(end)])
+        rows = np.arange(first, last)
+        return rows[self._fraud[rows] >= 0]
+
+    def _known(self, train_start: datetime, window: Rows) -> NDArray[np.bool_]:
+        """Return which rows are of a card that, as its day began, was known for a fraud since `train_start`."""
+        since = int(np.searchsorted(self._time, _us(train_start)))
+        frauds = since + np.flatnonzero(self._fraud[since:] == 1)
+        known_at = np.full(int(self._customer.max()) + 1, np.iinfo(np.int64).max)
+        np.minimum.at(known_at, self._customer[frauds], self._arrival[frauds])
+        day_starts = self._time[window] // _DAY_US * _DAY_US
+        return known_at[self._customer[window]] < day_starts
+
+    def _check_history(self, name: str, start: datetime, end: datetime) -> None:
+        if start >= self._first_day and end <= self._end:
+            return
+        config = self._config
+        available = (min(end, self._end) - self._first_day).days
+        needed = available + (self._first_day - start).days if start < self._first_day else (end - self._first_day).days
+        if end > self._end:
+            cause, remedy = (
+                f"to the end of {end - timedelta(days=1):%Y-%m-%d}",
+                "Shorten data.test_days or move data.test_start back.",
+            )
+            raise PacelineError(
+                f"The fold '{name}' reaches {cause}, but the transactions are of {self._span()}.", remedy
+            )
+        spare = config.train_days - (needed - available)
+        remedy = (
+            f"Set data.train_days to {spare} or fewer"
+            if spare >= 1
+            else "Shorten data.train_days and data.validation_days"
+        )
+        raise PacelineError(
+            f"The fold '{name}' needs {needed} days of history, and there are {available} ({self._span()}).",
+            f"{remedy}, or bring a longer history.",
+        )
+
+    def _span(self) -> str:
+        return f"{self._first_day:%Y-%m-%d} to {self._end - timedelta(days=1):%Y-%m-%d}"
+
+
+_DAY_US = 86_400_000_000
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _us(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1)

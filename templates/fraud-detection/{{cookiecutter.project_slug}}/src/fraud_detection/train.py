@@ -1,0 +1,90 @@
+"""Training from top to bottom: transactions, features, model, decision, scores, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fraud_detection import data, decisions, examples, features, figures, metrics, model
+from fraud_detection.cards import model_card
+from fraud_detection.config import Config
+from fraud_detection.splits import PrequentialSplit
+from paceline import atomic, record
+from paceline.progress import Progress
+from paceline.quarantine import Quarantine
+
+
+def train(
+    config: Config,
+    *,
+    runs_folder: Path,
+    command: str = "",
+    started: float | None = None,
+    resume: Path | None = None,
+) -> dict[str, Any]:
+    """Train the configured model, score it on the test days, and leave a run folder with everything about it.
+
+    It is trained twice. On the earlier fold it shows how many rounds are enough, how its scores calibrate and where the
+    threshold lies. Then, with those settled, it learns from the latest days whose labels are known, as it would be
+    deployed. The test days are looked at once, at the end.
+
+    Args:
+        config: the resolved configuration.
+        runs_folder: where the run's folder is made.
+        command: the command line, for the record.
+        started: the performance counter's reading that counts as zero; see `record.start`.
+        resume: the folder of a run to go on with.
+
+    Returns:
+        `run` (the folder), `status`, `wall_seconds`, `scores`.
+    """
+    name, seed = config.model.name, config.train.seed
+    with record.start(config, runs_folder, name=name, command=command, started=started, resume=resume) as run:
+        with run.phase("data"):
+            quarantine = Quarantine(run.folder / "quarantine.jsonl")
+            with run.phase("data/read"):
+                table = data.load(config.data, quarantine)
+            run.dataset = data.audit(table, quarantine)
+            with run.phase("data/features"):
+                X = features.compute(table, config.data)
+            split = PrequentialSplit(table, config.data)
+            earlier, latest = split.validation(), split.final()
+            select_on, decide_on = examples.divide(table, X, earlier)
+            train_on, test_on = examples.divide(table, X, latest)
+            run.dataset["folds"] = {"validation": earlier.state(), "test": latest.state()}
+
+        run.device = model.choose_device(config, rows=len(train_on.y), run=run).state()
+        with Progress(model.stages(config), unit=model.unit(config)) as progress:
+            fitted = model.fit(config, select_on, decide_on, stage="select", run=run, progress=progress)
+            with run.phase("score/decide"):
+                decision = decisions.decide(config.report, fitted.logits(decide_on.X), decide_on)
+            if config.train.refit:
+                progress.finish(next_steps={"refit": fitted.steps})
+                fitted = model.fit(
+                    config, train_on, None, steps=fitted.steps, stage="refit", run=run, progress=progress
+                )
+
+        with run.phase("score"):
+            probabilities = decision.probabilities(fitted.logits(test_on.X))
+            run.scores = metrics.score(test_on, probabilities, decision.threshold, config.report, seed=seed)
+            with run.phase("score/floor"):  # logistic regression, through the same two folds
+                trial = model.Linear.fit(select_on, l2=config.train.l2)
+                choice = decisions.decide(config.report, trial.logits(decide_on.X), decide_on)
+                linear = model.Linear.fit(train_on, l2=config.train.l2)
+                floor = choice.probabilities(linear.logits(test_on.X))
+                floor_scores = metrics.score(test_on, floor, choice.threshold, config.report, seed=seed)
+            for metric, scores in run.scores.items():
+                scores["floor"] = floor_scores[metric]
+            run.figures = figures.draw(test_on, {name: probabilities, "logistic regression": floor}, config.report)
+
+        with run.phase("finalise"):
+            saved = fitted.save(run.folder)
+            run.model = {"name": name, **fitted.state(), **saved, "features": X.columns, **decision.state()}
+            atomic.write_text(run.folder / "MODEL_CARD.md", model_card(run.state()))
+    return {
+        "run": str(run.folder),
+        "status": run.status,
+        "wall_seconds": run.wall_seconds,
+        "scores": run.scores,
+        "report": str(run.folder / "report.html"),
+    }

@@ -1,0 +1,216 @@
+"""What several tests share: run records as a fraud training writes them, made through `record.Run` on a set clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fraud_detection.config import Config
+from paceline.clock import Clock
+from paceline.record import Run
+from paceline.report import figure
+
+SPANS = {
+    "import": 1.312,
+    "data": 0.214,
+    "data/read": 1.871,
+    "data/features": 3.442,
+    "data/split": 0.133,
+    "build": 0.018,
+    "compile": 0.842,
+    "train": 51.906,
+    "input_wait": 0.421,
+    "validation": 9.744,
+    "checkpoint": 0.638,
+    "score": 11.207,
+    "other": 0.301,
+    "finalise": 0.097,
+}
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> dict[str, Any]:
+    """The record of a fraud training that is done, with every part filled."""
+    return full_record(tmp_path / "20260729T140312Z-fraud-xgboost")
+
+
+@pytest.fixture
+def bare_record() -> Callable[..., dict[str, Any]]:
+    """A record with nothing in it but what is given."""
+
+    def make(**parts: Any) -> dict[str, Any]:
+        return {"run": "r", "status": "done", "started_at": "2026-07-29T14:03:00+00:00", "wall_seconds": 1.0, **parts}
+
+    return make
+
+
+def full_record(folder: Path) -> dict[str, Any]:
+    """Return a record with every part filled, its phases measured on a clock that ticks as `SPANS` says."""
+    reading = [0.0]
+    clock = Clock(started=0.0, read=lambda: reading[0])
+    for name, seconds in SPANS.items():
+        reading[0] += seconds
+        clock.mark(name)
+    run = Run(folder, Config(), clock)
+    run.started_at = datetime(2026, 7, 29, 14, 3, 12, tzinfo=UTC)
+    run.command = "fraud-detection train --set train.rounds=400"
+    run.status = "done"
+    run.device = {
+        "requested": "auto",
+        "kind": "cpu",
+        "name": "Intel Xeon Platinum 8481C",
+        "reason": "No usable GPU was found.",
+        "precision": "float32",
+        "threads": 2,
+    }
+    run.dataset = {
+        "source": "synthetic, portfolio A",
+        "read": 293_117,
+        "kept": 293_085,
+        "quarantined": 32,
+        "days": 150,
+        "quarantine": [
+            {"reason": "amount is no number", "rows": 17, "example": "transaction 10442: amount 'n/a'"},
+            {"reason": "repeated transaction_id", "rows": 15, "example": "transaction 20711"},
+        ],
+        "splits": {
+            "train": {"rows": 117_240, "frauds": 998, "from": "2025-03-01", "to": "2025-04-29"},
+            "validation": {"rows": 27_391, "frauds": 241, "from": "2025-04-30", "to": "2025-05-13"},
+            "test": {"rows": 27_264, "frauds": 235, "from": "2025-05-17", "to": "2025-05-30"},
+        },
+    }
+    run.model = {
+        "name": "xgboost",
+        "trees": 132,
+        "features": 15,
+        "size_bytes": 812_332,
+        "calibration": {"method": "sigmoid", "slope": 0.93, "offset": -0.12},
+        "decision": {"rule": "cost", "threshold": 0.083, "alerts_per_day": 41.3},
+    }
+    run.history = history()
+    run.scores = scores()
+    run.figures = figures()
+    run.predictions = [
+        {"kind": "wall", "p05_seconds": 70.0, "p50_seconds": 79.0, "p95_seconds": 92.0, "made_after_seconds": 12.0}
+    ]
+    run.warnings = ["The score of the last week lies below that of the first: 0.58 against 0.68. The data may drift."]
+    return run.state()
+
+
+def history(rounds: int = 182, best: int = 132, seed: int = 0) -> dict[str, Any]:
+    """Return a boosting history: training rises throughout, validation until `best` and falls a little after it."""
+    rng = np.random.default_rng(seed)
+    step = np.arange(1, rounds + 1)
+    train = 0.35 + 0.58 * (1 - np.exp(-step / 45)) + rng.normal(0, 0.001, rounds)
+    valid = 0.33 + 0.34 * (1 - np.exp(-step / 28)) - 0.0006 * np.maximum(0, step - best) + rng.normal(0, 0.003, rounds)
+    valid[best - 1] = valid.max() + 0.001
+    rows = [
+        {
+            "step": int(at),
+            "elapsed_seconds": round(10 + 0.28 * float(at), 3),
+            "train_average_precision": float(a),
+            "validation_average_precision": float(b),
+        }
+        for at, a, b in zip(step, train, valid, strict=True)
+    ]
+    return {
+        "stage": "train",
+        "step_unit": "round",
+        "monitor": "validation_average_precision",
+        "mode": "max",
+        "best_step": best,
+        "stop_reason": f"no better validation score for {rounds - best} rounds",
+        "rows": rows,
+    }
+
+
+def scores() -> dict[str, Any]:
+    """Return scores with intervals and a floor, one of them not between 0 and 1."""
+    floor = "logistic_regression"
+    return {
+        "average_precision": {
+            "value": 0.6524,
+            "low": 0.6013,
+            "high": 0.7002,
+            "level": 0.95,
+            "floor": {"name": floor, "value": 0.5312, "low": 0.471, "high": 0.588},
+        },
+        "auc_roc": {
+            "value": 0.8711,
+            "low": 0.842,
+            "high": 0.899,
+            "level": 0.95,
+            "floor": {"name": floor, "value": 0.858, "low": 0.829, "high": 0.886},
+        },
+        "card_precision_at_100": {
+            "value": 0.273,
+            "low": 0.248,
+            "high": 0.299,
+            "level": 0.95,
+            "floor": {"name": floor, "value": 0.251, "low": 0.226, "high": 0.277},
+        },
+        "recall_at_fpr_0.005": {"value": 0.611, "low": 0.55, "high": 0.668, "level": 0.95},
+        "expected_cost_per_day": {
+            "value": 1234.5,
+            "low": 1050.2,
+            "high": 1432.9,
+            "level": 0.95,
+            "floor": {"name": floor, "value": 1705.1, "low": 1488.0, "high": 1951.3},
+        },
+    }
+
+
+def figures() -> list[dict[str, Any]]:
+    """Return a figure of every kind."""
+    recall = np.linspace(0.01, 1, 800)
+    names = ["amount", "terminal risk, 7 days", "customer mean amount, 30 days", "hour", "night"]
+    predicted = np.array([0.0006, 0.002, 0.01, 0.05, 0.2, 0.62])
+    observed = np.array([0.0004, 0.0021, 0.012, 0.041, 0.23, 0.66])
+    return [
+        figure.line(
+            "Precision against recall on the test days",
+            [
+                figure.series("xgboost", recall, 1 / (1 + np.exp(9 * (recall - 0.66)))),
+                figure.series("logistic regression", recall, 0.95 / (1 + np.exp(7 * (recall - 0.52)))),
+            ],
+            x_label="recall",
+            y_label="precision",
+            caption="The mark is the threshold in use: 41 alerts a day, 58 % of frauds found.",
+            lines=[{"name": "share of frauds", "y": 0.0086}],
+            points=[{"name": "threshold 0.083", "x": 0.58, "y": 0.673}],
+        ),
+        figure.interval(
+            "Calibration: observed against predicted share of frauds",
+            [figure.series("test", predicted, observed, observed * 0.7, np.minimum(1, observed * 1.35))],
+            x_label="mean predicted probability",
+            y_label="observed share of frauds",
+            lines=[{"name": "perfect", "from": [0.0, 0.0], "to": [0.62, 0.62]}],
+        ),
+        figure.bar(
+            "What the model looks at",
+            [figure.series("gain", names, [0.41, 0.28, 0.17, 0.09, 0.05])],
+            x_label="feature",
+            y_label="share of the gain",
+        ),
+        figure.interval(
+            "Average precision by channel",
+            [
+                figure.series(
+                    "xgboost", ["chip", "web", "contactless"], [0.61, 0.7, 0.66], [0.5, 0.64, 0.6], [0.71, 0.75, 0.72]
+                ),
+                figure.series(
+                    "logistic regression",
+                    ["chip", "web", "contactless"],
+                    [0.5, 0.59, 0.55],
+                    [0.4, 0.5, 0.47],
+                    [0.6, 0.67, 0.62],
+                ),
+            ],
+            x_label="channel",
+            y_label="average precision",
+        ),
+    ]
