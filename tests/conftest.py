@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from fraud_detection.config import Config
 from paceline.clock import Clock
 from paceline.record import Run

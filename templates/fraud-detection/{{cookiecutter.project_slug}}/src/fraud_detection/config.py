@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from paceline.config import Section
 
-
 # TOML has dates of its own: 2025-01-01 without quotes is one, and means the same as with them.
 Day = Annotated[str, BeforeValidator(lambda value: value.isoformat() if isinstance(value, date) else value)]
 
