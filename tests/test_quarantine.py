@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+
 from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 
 
 def filled(path: Path | None = None) -> Quarantine:
+    """Return one with five items of a reason and two of another, of 100 read."""
     quarantine = Quarantine(path, examples_per_reason=2)
     quarantine.count(read=100, kept=93)
     quarantine.add_many("truncated image", [("a.zip", f"image {index}", "") for index in range(5)])
@@ -79,7 +81,7 @@ def test_nothing_bad_is_never_refused() -> None:
 
 
 def test_examples_are_one_short_printable_line(tmp_path: Path) -> None:
-    """What a hostile file holds reaches neither a terminal nor the list raw: no controls, no lone surrogates, no novels."""
+    """What a hostile file holds reaches neither a terminal nor the list raw, nor at any length."""
     path = tmp_path / "quarantine.jsonl"
     quarantine = Quarantine(path)
     quarantine.count(read=3)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+
 from fraud_detection import data, features, synthetic
 from fraud_detection.config import Data
 from fraud_detection.splits import PrequentialSplit
@@ -28,6 +29,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def table() -> pl.DataFrame:
+    """Return the sample, all of which is usable."""
     quarantine = Quarantine()
     table = data.load(CONFIG, quarantine)
     assert (632_496, 632_496, 0) == (quarantine.read, quarantine.kept, quarantine.quarantined)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+
 from fraud_detection import data, synthetic
 from fraud_detection.config import Columns, Data
 from paceline.errors import PacelineError
@@ -24,16 +25,19 @@ GOOD = [
 
 
 def config(path: Path, share: float = 1.0) -> Data:
+    """Return the configuration that reads these files."""
     return Data(source="table", path=str(path), columns=COLUMNS, max_quarantined_share=share)
 
 
 def csv(path: Path, lines: list[str] | list[bytes], header: str = HEADER) -> Path:
+    """Write a CSV file, in UTF-8 where the lines are text."""
     encoded = [line.encode() if isinstance(line, str) else line for line in lines]
     path.write_bytes(b"\n".join([header.encode(), *encoded]) + b"\n")
     return path
 
 
 def load(path: Path, share: float = 1.0) -> tuple[pl.DataFrame, dict[str, object]]:
+    """Return the table and what the quarantine says."""
     quarantine = Quarantine()
     return data.load(config(path, share), quarantine), quarantine.state()
 
@@ -196,7 +200,7 @@ def test_defects_in_a_parquet_file_are_quarantined_by_row(tmp_path: Path) -> Non
 
 
 def test_a_missing_label_is_no_defect(tmp_path: Path) -> None:
-    """A transaction without a label yet is kept, with null label and null arrival; the others' labels arrive after the delay."""
+    """A transaction without a label yet is kept, with null label and arrival; the others' arrive after the delay."""
     table, state = load(csv(tmp_path / "a.csv", [*GOOD, "99,2025-01-28 10:00:00,c1,1,5.00,"]))
     assert 21 == state["kept"]
     assert [(None, None)] == table.filter(pl.col("transaction_id") == 99).select("fraud", "labelled_at").rows()
@@ -205,7 +209,7 @@ def test_a_missing_label_is_no_defect(tmp_path: Path) -> None:
 
 
 def test_arrival_of_labels_is_read_where_it_is_named(tmp_path: Path) -> None:
-    """A column of arrivals is used as it is, completed by the delay where empty, and refused row by row where it cannot be."""
+    """Arrivals are used as they are, completed by the delay where empty, and quarantined where they cannot be."""
     lines = [f"{line},2025-03-01" for line in GOOD]
     lines += ["97,2025-01-02,c1,1,5.00,1,", "98,2025-01-02,c1,1,5.00,1,2025-01-01", "99,2025-01-02,c1,1,5.00,1,soon"]
     path = csv(tmp_path / "a.csv", lines, HEADER + ",known")
@@ -219,7 +223,7 @@ def test_arrival_of_labels_is_read_where_it_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_one_table_and_ids_are_unique_across_its_files(tmp_path: Path) -> None:
-    """CSV and Parquet may lie side by side, whole numbers and text as ids too; a repeated id is found wherever it is."""
+    """CSV and Parquet may lie side by side, with ids of either kind; a repeated id is found wherever it is."""
     csv(tmp_path / "1.csv", GOOD[:10])
     pl.read_csv(csv(tmp_path / "x.csv", GOOD[9:]), try_parse_dates=True).write_parquet(tmp_path / "2.parquet")
     (tmp_path / "x.csv").unlink()
@@ -233,10 +237,12 @@ def test_a_folder_is_one_table_and_ids_are_unique_across_its_files(tmp_path: Pat
 
 
 def cut(raw: bytes) -> bytes:
+    """Leave the first half."""
     return raw[: len(raw) // 2]
 
 
 def garble(raw: bytes) -> bytes:
+    """Spoil the data and leave head and footer."""
     return raw[:40] + bytes(byte ^ 0xFF for byte in raw[40:-300]) + raw[-300:]
 
 
@@ -244,7 +250,7 @@ def garble(raw: bytes) -> bytes:
 def test_a_damaged_parquet_file_is_refused_alone_and_quarantined_among_others(
     tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
-    """Alone it is a clear error with its name; in a folder it is left out as a whole, unless too much is lost with it."""
+    """Alone it is a clear error with its name; in a folder it is left out as a whole."""
     folder = tmp_path / "days"
     files = synthetic.write(folder, Data(customers=50, terminals=40, days=21))
     whole = data.load(Data(source="handbook", path=str(folder)), Quarantine())

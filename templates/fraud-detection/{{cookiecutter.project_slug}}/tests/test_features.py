@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
+
 from fraud_detection import data, features, synthetic
 from fraud_detection.config import Data
-from polars.testing import assert_frame_equal
 
 CONFIG = Data(windows_days=(1, 3))
 START = datetime(2025, 3, 1)

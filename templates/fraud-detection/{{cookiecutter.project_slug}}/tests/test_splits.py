@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 import pytest
+
 from fraud_detection import synthetic
 from fraud_detection.config import Data
 from fraud_detection.splits import PrequentialSplit
@@ -17,10 +19,12 @@ CONFIG = Data(customers=600, terminals=500, days=105)
 
 @pytest.fixture(scope="module")
 def table() -> pl.DataFrame:
+    """Return a small history."""
     return synthetic.generate(CONFIG)
 
 
 def days(start: datetime, end: datetime) -> int:
+    """Return the whole days between."""
     return (end - start).days
 
 
@@ -43,7 +47,7 @@ def test_final_fold_trains_up_to_the_delay_before_the_test(table: pl.DataFrame) 
 
 
 def test_validation_uses_labels_known_at_the_start_of_the_test_only(table: pl.DataFrame) -> None:
-    """It is the last days with known labels, its own training ends a delay before it, and later labels change nothing."""
+    """It is the last days with known labels, trained a delay before it; later labels change nothing."""
     split = PrequentialSplit(table, CONFIG)
     fold = split.validation()
     assert split.test_start - timedelta(days=7) == fold.test_end
@@ -62,12 +66,12 @@ def test_validation_uses_labels_known_at_the_start_of_the_test_only(table: pl.Da
 
 
 def test_folds_go_back_without_overlap(table: pl.DataFrame) -> None:
-    """The first is the validation fold; each further one lies validation_days earlier and ends where the next begins."""
+    """The first is the validation fold; each further one lies validation_days earlier, end to start."""
     split = PrequentialSplit(table, CONFIG)
     folds = split.folds(3)
     assert ["validation", "validation-1", "validation-2"] == [fold.name for fold in folds]
     assert split.validation().state() == folds[0].state()
-    for later, earlier in zip(folds[:-1], folds[1:], strict=True):
+    for later, earlier in pairwise(folds):
         assert later.test_start == earlier.test_end
         assert later.train_start - timedelta(days=14) == earlier.train_start
 
