@@ -66,7 +66,8 @@ def load(path: Path, share: float = 1.0) -> tuple[pl.DataFrame, dict[str, object
         ("99,2025-01-01 10:00:00,c1,1,5,00,0", "line does not have the header's fields"),
         ('99,"2025-01-01 10:00:00,c1,1,5.00,0', "line does not have the header's fields"),
         ("99,2025-01-01 10:00:00,c1,1,5.0", "line does not have the header's fields"),
-        (b"99,2025-01-01 10:00:00,caf\xe9,1,5.00,0", "text is not UTF-8"),
+        (b"99,2025-01-01 10:00:00,caf\xe9,1,5.00,0", "text is not UTF-8 or holds a NUL"),
+        (b"99,2025-01-01 10:00:00,c\x001,1,5.00,0", "text is not UTF-8 or holds a NUL"),
     ],
 )
 def test_a_bad_line_is_quarantined_with_its_place_and_the_others_are_kept(
@@ -287,6 +288,8 @@ def test_missing_column_is_refused_with_the_nearest_name(tmp_path: Path) -> None
         (b"\n\n", "it is empty"),
         (HEADER.encode() + b"\n", "There is no transaction"),
         ("\n".join([HEADER, *GOOD]).encode("utf-16"), "UTF-16"),
+        (HEADER.replace(",", "\r").encode() + b"\n" + GOOD[0].encode(), "its first line is no header"),
+        (HEADER.encode() + b",amount\n" + GOOD[0].encode() + b",1\n", "has 2 columns 'amount'"),
     ],
 )
 def test_a_file_without_transactions_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
