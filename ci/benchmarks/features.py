@@ -1,6 +1,6 @@
 """Time the fraud template's features on 1.75 million transactions, beside Polars' own rolling windows.
 
-Run from the repository's root: `python ci/benchmarks/fraud_features.py [rows]`. Each contender works alone in a fresh
+Each contender works alone in a fresh
 process, on the same file of transactions; the best of three repetitions counts, and peak memory is the whole process's,
 the table included. The alternative computes what the Handbook does, windows of delay + w less windows of delay, with
 `rolling_sum_by(...).over(...)`; it knows one constant delay only, so the labels here have one.
@@ -19,12 +19,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-ROOT = Path(__file__).resolve().parents[2]
-TEMPLATE = ROOT / "templates" / "fraud-detection" / "{{cookiecutter.project_slug}}"
-sys.path[:0] = [str(ROOT / "shared"), str(TEMPLATE / "src")]
-
-from fraud_detection import features, synthetic  # noqa: E402 -- found only after the line above
-from fraud_detection.config import Data  # noqa: E402
+from fraud_detection import features, synthetic
+from fraud_detection.config import Data
+from results import save
 
 ROWS = 1_754_155  # of the Handbook's whole data set
 REPETITIONS = 3
@@ -57,6 +54,7 @@ def main(rows: int) -> None:
     ratio = results["rolling"]["seconds"] / results["features"]["seconds"]
     print(f"ratio     {ratio:.1f} times as fast as Polars' rolling windows")
     print(f"largest difference outside ties within one moment of one card: {apart:.1e}")
+    save("features", {"transactions": table.height, **results, "ratio": ratio, "largest_difference": apart})
 
 
 def compute(table: pl.DataFrame) -> pl.DataFrame:
