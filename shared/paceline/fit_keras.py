@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from paceline import atomic, checkpoint, device
@@ -23,6 +22,10 @@ from paceline.errors import PacelineError, Stopped
 from paceline.progress import Progress
 from paceline.record import Run
 from paceline.stop import Listener
+
+device.keras_backend()  # settles it before Keras looks for one
+
+import keras  # noqa: E402 -- after its backend
 
 FINISH_EPOCH_SECONDS = 5.0  # after a signal an epoch may go on this long to end where it can be resumed
 
@@ -56,7 +59,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras publishes no
     """Arrays in memory as batches of one fixed shape, in an order that depends on the seed and the epoch alone.
 
     The last batch is filled from the beginning of the order (training) or repeats its first row with weight 0
-    (evaluation), so that nothing is compiled twice and no row counts more than once in a score.
+    (evaluation), so that nothing is compiled twice and no row counts more than once in a score: losses and
+    `weighted_metrics` come out as without filling; `metrics`, to which Keras gives no weights, would not.
 
     Args:
         x: inputs, rows first.
@@ -91,7 +95,9 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras publishes no
             if self.seed is not None:
                 return self.x[rows], self.y[rows]
             counted = np.arange(part.start, part.stop) < len(self.x)
-            return self.x[rows], self.y[rows], counted.astype("float32")
+            # Keras divides a batch's loss by its rows, filling included; the factor makes that a mean over the others.
+            weights = counted * (len(self.order) / len(self.x))
+            return self.x[rows], self.y[rows], weights.astype("float32")
 
     def on_epoch_end(self) -> None:
         """Move on to the next epoch's order; Keras calls it."""
