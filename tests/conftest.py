@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+os.environ["KERAS_BACKEND"] = "jax"  # before any test imports Keras
+os.environ["JAX_PLATFORMS"] = "cpu"  # the same bits on every machine
+
 import numpy as np
 import pytest
 
+import fraud_detection
+import paceline
 from fraud_detection.config import Config
 from paceline.clock import Clock
+from paceline.config import Section
 from paceline.record import Run
 from paceline.report import figure
 
@@ -37,6 +44,29 @@ SPANS = {
 def record(tmp_path: Path) -> dict[str, Any]:
     """The record of a fraud training that is done, with every part filled."""
     return full_record(tmp_path / "20260729T140312Z-fraud-xgboost")
+
+
+class Settings(Section):
+    """A configuration with no more than a record needs."""
+
+    name: str = "trial"
+
+
+@pytest.fixture
+def open_run(tmp_path: Path) -> Callable[[], Run]:
+    """A function that opens the record of one run, each time as a new session in the same folder."""
+
+    def open_() -> Run:
+        return Run(tmp_path, Settings(), Clock())
+
+    return open_
+
+
+@pytest.fixture
+def process_environment() -> dict[str, str]:
+    """Environment variables for a started Python that imports the library and the template as this one does."""
+    folders = [str(Path(package.__file__ or "").parents[1]) for package in (paceline, fraud_detection)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(folders), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ class Checkpoint:
 
 
 def save(folder: Path, step: int, files: Mapping[str, bytes]) -> Path:
-    """Write `files` as the checkpoint of `step` below `folder`, then drop all but the newest two.
+    """Write `files` as the checkpoint of `step` below `folder`, then drop all but this one and the one before it.
 
     The checkpoint appears under its name only when it is complete and on the disk: a crash at any moment leaves the
     earlier ones as they were. Saving a step again replaces it.
@@ -45,8 +45,11 @@ def save(folder: Path, step: int, files: Mapping[str, bytes]) -> Path:
     shutil.rmtree(final, ignore_errors=True)
     temporary.rename(final)
     atomic.sync_folder(folder)
-    for old in _steps(folder)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+    # A later step is a damaged one that training went on before; a temporary one is of a process that was killed.
+    steps = _steps(folder)
+    here = steps.index(final)
+    for obsolete in [*steps[: max(0, here + 1 - KEPT)], *steps[here + 1 :], *folder.glob(".*.tmp")]:
+        shutil.rmtree(obsolete, ignore_errors=True)
     return final
 
 
@@ -69,9 +72,13 @@ def _read(path: Path) -> Checkpoint:
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
         files = {name: read_verified(path / name, str(entry["sha256"])) for name, entry in manifest["files"].items()}
-        return Checkpoint(int(manifest["step"]), files)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PacelineError(f"The checkpoint '{path.name}' is damaged: {error}.", "An earlier one is used.") from None
+        sizes = {name: len(data) for name, data in files.items()}
+        if manifest["step"] != int(path.name) or {n: e["bytes"] for n, e in manifest["files"].items()} != sizes:
+            raise ValueError("its manifest does not fit its files")
+        return Checkpoint(manifest["step"], files)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, PacelineError) as error:
+        cause = error.cause.rstrip(".") if isinstance(error, PacelineError) else str(error)
+        raise PacelineError(f"The checkpoint '{path.name}' is damaged: {cause}.", "It is passed over.") from None
 
 
 def read_verified(path: Path, sha256: str) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -52,6 +53,14 @@ def main(program: str, description: str, commands: Sequence[Command], argv: Sequ
     arguments = parser(program, description, commands).parse_args(argv)
     try:
         answer = arguments.run(arguments)
+        if arguments.json:
+            from paceline import atomic
+
+            print(json.dumps(atomic.plain(answer), ensure_ascii=False, allow_nan=False), flush=True)
+        else:
+            from paceline import show
+
+            print(show.answer(answer), flush=True)
     except Stopped as stop:
         hint = " Go on with --resume." if stop.resumable else ""
         return _end(arguments, EXIT_STOPPED, f"{stop.reason}{hint}", {"status": "stopped", "error": stop.reason})
@@ -65,13 +74,13 @@ def main(program: str, description: str, commands: Sequence[Command], argv: Sequ
             {"status": "failed", "error": "interrupted"},
         )
     except BrokenPipeError:  # `| head` has read enough
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has somewhere to go
         return EXIT_DONE
-    if arguments.json:
-        from paceline import atomic
-
-        print(json.dumps(atomic.plain(answer), ensure_ascii=False, allow_nan=False))
-    return int(answer.get("exit_code", EXIT_DONE))
+    except OSError as error:  # a full disk, a folder that may not be written to
+        about = "" if error.filename is None else f"'{error.filename}': "
+        cause = f"{about}{error.strerror or error}. See that it is there, may be used and has room."
+        return _end(arguments, EXIT_FAILED, f"error: {cause}", {"status": "failed", "error": cause})
+    return EXIT_DONE
 
 
 def parser(program: str, description: str, commands: Sequence[Command]) -> argparse.ArgumentParser:
@@ -102,16 +111,15 @@ def load_config(model: type[Model], arguments: argparse.Namespace) -> Model:
     """Return the configuration that the arguments name, with their overrides; a run to resume brings its own."""
     from paceline import config, record
 
-    resume = getattr(arguments, "resume", None)
+    resume, device = getattr(arguments, "resume", None), getattr(arguments, "device", None)
     if resume is not None:
         record.read(resume)  # refuses what is no run
-        if arguments.overrides or arguments.config:
+        if arguments.overrides or arguments.config or device:
             raise PacelineError(
                 "--resume got a configuration, but a run goes on with its own.",
                 "Leave out --config, --set and --device.",
             )
         return config.load(model, resume / "config.toml")
-    device = getattr(arguments, "device", None)
     overrides = [*arguments.overrides, *([f"train.device={device}"] if device else [])]
     return config.load(model, arguments.config or Path("config.toml"), overrides)
 
@@ -164,7 +172,7 @@ class _Version(argparse.Action):
 
 
 def _end(arguments: argparse.Namespace, code: int, line: str, answer: dict[str, Any]) -> int:
-    print(line, file=sys.stderr)
+    print(" ".join(line.split()), file=sys.stderr)  # one line, whatever a library's message holds
     if arguments.json:
         print(json.dumps(answer, ensure_ascii=False))
     return code

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Sequence
+from datetime import date, time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,7 +31,8 @@ class Section(BaseModel):
 def load(model: type[Model], path: Path, overrides: Sequence[str] = ()) -> Model:
     """Read `path`, apply `section.key=value` overrides in order, and check the whole.
 
-    A value of an override is read as TOML (`3`, `0.1`, `true`, `"text"`, `[1, 7]`) and as plain text where it is none.
+    A value of an override is read as TOML (`3`, `0.1`, `true`, `"text"`, `[1, 7]`) and as plain text where it is none,
+    or where it is a date: configurations hold dates as text.
 
     Raises:
         PacelineError: the file is missing or no TOML, an override has another form, a key is unknown, a value does
@@ -45,6 +47,8 @@ def load(model: type[Model], path: Path, overrides: Sequence[str] = ()) -> Model
         ) from None
     except IsADirectoryError:
         raise PacelineError(f"'{path}' is a folder, not a configuration.", "Name the TOML file in it.") from None
+    except OSError as error:
+        raise PacelineError(f"'{path}' cannot be read: {error.strerror}.", "Name another file: --config.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PacelineError(f"'{path}' is no valid TOML: {error}.", "Correct that line.") from None
     for override in overrides:
@@ -99,10 +103,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
     names = key.strip().split(".")
     if not equals or len(names) < 2 or not all(names):
         raise PacelineError(f"--set got '{override}'.", "Write it as section.key=value, for example train.seed=7.")
-    try:
-        value = tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
+    value = _value(text.strip())
     for name in names[:-1]:
         values = values.setdefault(name, {})
         if not isinstance(values, dict):
@@ -110,11 +111,19 @@ def _apply(values: dict[str, Any], override: str) -> None:
     values[names[-1]] = value
 
 
+def _value(text: str) -> Any:
+    try:
+        found = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    more_than_one = len(found) > 1  # a line break in the text began another key
+    return text if more_than_one or isinstance(found["value"], (date, time)) else found["value"]
+
+
 def _refusal(model: type[BaseModel], errors: Sequence[Any], source: str) -> PacelineError:
     # An unknown key first: a misspelt one usually causes the other complaints.
     error = next((item for item in errors if item["type"] == "extra_forbidden"), errors[0])
-    *sections, key = [str(part) for part in error["loc"]] or [""]
-    sections = [part for part in sections if not part.isdigit()]
+    *sections, key = [part for part in error["loc"] if isinstance(part, str)] or [""]  # less the places in lists
     where = f"[{'.'.join(sections)}]" if sections else "The configuration"
     if error["type"] == "extra_forbidden":
         known = _keys(model, sections)

@@ -93,7 +93,10 @@ def gpus() -> Sequence[dict[str, Any]]:
         return ()
     found = []
     for line in answer.stdout.splitlines():
-        name, memory_mib, driver = (part.strip() for part in line.split(","))
+        parts = [part.strip() for part in line.split(",")]
+        if len(parts) != 3:  # a sentence instead of a GPU: "No devices were found"
+            continue
+        name, memory_mib, driver = parts
         memory_gb = round(float(memory_mib) / 1024, 1) if memory_mib.replace(".", "").isdigit() else None
         found.append({"name": name, "memory_gb": memory_gb, "driver": driver})
     return tuple(found)
@@ -133,6 +136,7 @@ def for_xgboost(requested: str, *, rows: int) -> Device:
 
 
 def keras_backend() -> str:
+<<<<<<< HEAD
     """Return the environment's `KERAS_BACKEND`, set to JAX where it is not; call before Keras is imported.
 
     Raises:
@@ -148,13 +152,34 @@ def keras_backend() -> str:
 
 def for_keras(requested: str) -> Device:
     """Choose the device for Keras, tell the backend, and prove that it is there; call before anything is computed.
+=======
+    """Return the backend that Keras computes with, `KERAS_BACKEND` or else JAX; call before Keras is imported.
+>>>>>>> core-tests
 
-    The backend is the environment's `KERAS_BACKEND`, JAX where that is not set. Mixed bfloat16 is the precision on
-    GPUs and TPUs, float32 on the CPU.
+    Without it Keras would take what its own file in the home folder says, or TensorFlow.
+
+    Raises:
+        PacelineError: the backend is not installed.
+    """
+<<<<<<< HEAD
+=======
+    backend = os.environ.setdefault("KERAS_BACKEND", "jax")
+    if importlib.util.find_spec(backend) is None:
+        raise PacelineError(
+            f"KERAS_BACKEND is '{backend}', which is not installed.", "Install it, or unset KERAS_BACKEND for JAX."
+        )
+    return backend
+
+
+def for_keras(requested: str) -> Device:
+    """Choose the device for Keras, tell the backend, and prove that it is there; call before anything is computed.
+
+    The backend is that of `keras_backend`. Mixed bfloat16 is the precision on GPUs and TPUs, float32 on the CPU.
 
     Raises:
         PacelineError: the backend is not installed, or the device asked for cannot be used.
     """
+>>>>>>> core-tests
     backend = keras_backend()
     if requested == "gpu" and not gpus():
         raise _no_driver()

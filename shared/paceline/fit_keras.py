@@ -23,8 +23,14 @@ from paceline.progress import Progress
 from paceline.record import Run
 from paceline.stop import Listener
 
+<<<<<<< HEAD
 device.keras_backend()
 import keras  # noqa: E402 -- Keras reads its backend from the environment when it is imported
+=======
+device.keras_backend()  # settles it before Keras looks for one
+
+import keras  # noqa: E402 -- after its backend
+>>>>>>> core-tests
 
 FINISH_EPOCH_SECONDS = 5.0  # after a signal an epoch may go on this long to end where it can be resumed
 
@@ -58,7 +64,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras publishes no
     """Arrays in memory as batches of one fixed shape, in an order that depends on the seed and the epoch alone.
 
     The last batch is filled from the beginning of the order (training) or repeats its first row with weight 0
-    (evaluation), so that nothing is compiled twice and no row counts more than once in a score.
+    (evaluation), so that nothing is compiled twice and no row counts more than once in a score: losses and
+    `weighted_metrics` come out as without filling; `metrics`, to which Keras gives no weights, would not.
 
     Args:
         x: inputs, rows first.
@@ -93,7 +100,9 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras publishes no
             if self.seed is not None:
                 return self.x[rows], self.y[rows]
             counted = np.arange(part.start, part.stop) < len(self.x)
-            return self.x[rows], self.y[rows], counted.astype("float32")
+            # Keras divides a batch's loss by its rows, filling included; the factor makes that a mean over the others.
+            weights = counted * (len(self.order) / len(self.x))
+            return self.x[rows], self.y[rows], weights.astype("float32")
 
     def on_epoch_end(self) -> None:
         """Move on to the next epoch's order; Keras calls it."""

@@ -24,6 +24,7 @@ from paceline import atomic
 from paceline import config as configuration
 from paceline.clock import Clock
 from paceline.errors import PacelineError, Stopped
+from paceline.redact import redact
 
 SCHEMA_VERSION = 1
 PACKAGES = ("jax", "keras", "numpy", "polars", "scikit-learn", "xgboost", "xgboost-cpu")  # named where installed
@@ -102,7 +103,7 @@ class Run:
             "wall_seconds": wall_seconds,
             "command": self.command,
             "seed": getattr(getattr(self.config, "train", None), "seed", None),
-            "config": self.config.model_dump(mode="json"),
+            "config": redact(self.config.model_dump(mode="json")),  # complete in config.toml, which stays here
             "device": self.device,
             "hardware": device.hardware(),
             "software": software(),
@@ -191,17 +192,21 @@ def read(folder: Path) -> dict[str, Any]:
         PacelineError: there is none, or it cannot be read.
     """
     try:
-        record: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise PacelineError(f"'{folder}' is not a run: it has no run.json.", "Name a folder below runs/.") from None
+    except OSError as error:
+        raise PacelineError(f"'{folder / 'run.json'}' cannot be read: {error.strerror}.", "Name another run.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise PacelineError(f"'{folder / 'run.json'}' is damaged: {error}.", "Name another run.") from None
+    if not isinstance(record, dict):
+        raise PacelineError(f"'{folder / 'run.json'}' is damaged: it holds no record.", "Name another run.")
     if record.get("schema_version") != SCHEMA_VERSION:
         raise PacelineError(
             f"'{folder}' has a record of version {record.get('schema_version')}, this library reads {SCHEMA_VERSION}.",
             "Use the version of the project that wrote it.",
         )
-    return record
+    return dict(record)
 
 
 def software() -> dict[str, str]:

@@ -78,5 +78,7 @@ class Listener:
                 if not numbers:
                     return
                 if set(numbers) & set(_SIGNALS) and not self._closed.wait(self._overdue_seconds):
-                    self._overdue()
-                    os._exit(EXIT_STOPPED)
+                    try:
+                        self._overdue()
+                    finally:  # even where the record cannot be written: who asked for the end must get it
+                        os._exit(EXIT_STOPPED)

@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from fraud_detection.config import Config
 from fraud_detection.examples import Examples
 from paceline import atomic, checkpoint, device, fit_xgboost
+from paceline.errors import PacelineError
 from paceline.progress import Progress
 from paceline.record import Run
 
@@ -213,7 +214,10 @@ class Linear:
     @classmethod
     def load(cls, path: Path, sha256: str, steps: int) -> Linear:
         """Read `model.json`."""
-        found = json.loads(checkpoint.read_verified(path, sha256))
+        try:
+            found = json.loads(checkpoint.read_verified(path, sha256))
+        except OSError as error:
+            raise PacelineError(f"'{path}' cannot be read: {error.strerror}.", "Name a run that finished.") from None
         mean, scale, weights = (np.asarray(found[name], dtype=np.float64) for name in ("mean", "scale", "weights"))
         return cls(mean, scale, weights, float(found["intercept"]), steps)
 
