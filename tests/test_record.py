@@ -216,7 +216,7 @@ def test_a_run_that_is_done_is_not_resumed(tmp_path: Path) -> None:
 def test_a_record_that_cannot_be_read_is_refused(expected: str, content: bytes, tmp_path: Path) -> None:
     """Cut off, of another encoding, of another form, of another version: one sentence that names it."""
     (tmp_path / "run.json").write_bytes(content)
-    with pytest.raises(PacelineError, match="run|record") as refused:
+    with pytest.raises(PacelineError, match=r"run|record") as refused:
         record.read(tmp_path)
     assert expected in str(refused.value)
     assert str(tmp_path) in str(refused.value)

@@ -136,33 +136,13 @@ def for_xgboost(requested: str, *, rows: int) -> Device:
 
 
 def keras_backend() -> str:
-<<<<<<< HEAD
-    """Return the environment's `KERAS_BACKEND`, set to JAX where it is not; call before Keras is imported.
-
-    Raises:
-        PacelineError: the backend is not installed.
-    """
-    backend = os.environ.setdefault("KERAS_BACKEND", "jax")
-    if importlib.util.find_spec(backend) is None:
-        raise PacelineError(
-            f"KERAS_BACKEND is '{backend}', which is not installed.", "Install it, or unset KERAS_BACKEND for JAX."
-        )
-    return backend
-
-
-def for_keras(requested: str) -> Device:
-    """Choose the device for Keras, tell the backend, and prove that it is there; call before anything is computed.
-=======
     """Return the backend that Keras computes with, `KERAS_BACKEND` or else JAX; call before Keras is imported.
->>>>>>> core-tests
 
     Without it Keras would take what its own file in the home folder says, or TensorFlow.
 
     Raises:
         PacelineError: the backend is not installed.
     """
-<<<<<<< HEAD
-=======
     backend = os.environ.setdefault("KERAS_BACKEND", "jax")
     if importlib.util.find_spec(backend) is None:
         raise PacelineError(
@@ -179,7 +159,6 @@ def for_keras(requested: str) -> Device:
     Raises:
         PacelineError: the backend is not installed, or the device asked for cannot be used.
     """
->>>>>>> core-tests
     backend = keras_backend()
     if requested == "gpu" and not gpus():
         raise _no_driver()

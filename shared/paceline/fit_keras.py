@@ -23,14 +23,9 @@ from paceline.progress import Progress
 from paceline.record import Run
 from paceline.stop import Listener
 
-<<<<<<< HEAD
-device.keras_backend()
-import keras  # noqa: E402 -- Keras reads its backend from the environment when it is imported
-=======
 device.keras_backend()  # settles it before Keras looks for one
 
 import keras  # noqa: E402 -- after its backend
->>>>>>> core-tests
 
 FINISH_EPOCH_SECONDS = 5.0  # after a signal an epoch may go on this long to end where it can be resumed
 
