@@ -27,6 +27,7 @@ SPLIT = {
     "data.train_days": 7,
     "data.test_days": 7,
     "data.validation_days": 7,
+    "report.alert_budget_per_day": 100,  # k of the published card precision
 }
 
 

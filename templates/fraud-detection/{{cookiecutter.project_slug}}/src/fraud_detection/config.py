@@ -95,7 +95,7 @@ class Report(Section):
     """How scores become decisions, and what is reported of them."""
 
     threshold: Literal["cost", "alert_budget", "max_fpr"] = Field("cost", description="cost | alert_budget | max_fpr")
-    alert_budget_per_day: int = Field(100, ge=1, description="cards a day that can be called; k of card precision at k")
+    alert_budget_per_day: int = Field(20, ge=1, description="cards a day that can be called; k of card precision at k")
     max_fpr: float = Field(0.005, gt=0, lt=1, description="share of honest transactions that may be stopped")
     review_cost: float = Field(5.0, ge=0, description="cost of looking at one alert, in the currency of the amounts")
     resamples: int = Field(300, ge=0, description="of the bootstrap over customers; 0: no intervals")
