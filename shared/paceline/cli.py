@@ -57,6 +57,10 @@ def main(program: str, description: str, commands: Sequence[Command], argv: Sequ
             from paceline import atomic
 
             print(json.dumps(atomic.plain(answer), ensure_ascii=False, allow_nan=False), flush=True)
+        else:
+            from paceline import show
+
+            print(show.answer(answer), flush=True)
     except Stopped as stop:
         hint = " Go on with --resume." if stop.resumable else ""
         return _end(arguments, EXIT_STOPPED, f"{stop.reason}{hint}", {"status": "stopped", "error": stop.reason})
@@ -76,7 +80,7 @@ def main(program: str, description: str, commands: Sequence[Command], argv: Sequ
         about = "" if error.filename is None else f"'{error.filename}': "
         cause = f"{about}{error.strerror or error}. See that it is there, may be used and has room."
         return _end(arguments, EXIT_FAILED, f"error: {cause}", {"status": "failed", "error": cause})
-    return int(answer.get("exit_code", EXIT_DONE))
+    return EXIT_DONE
 
 
 def parser(program: str, description: str, commands: Sequence[Command]) -> argparse.ArgumentParser:

@@ -25,6 +25,9 @@ from paceline.progress import Progress
 from paceline.record import Run
 from paceline.stop import Listener
 
+# Sorting all training rows costs as much as growing a tree, so the training curve is scored at rounds 1, 2, 3, 4, 5, 7,
+# 9, 12, ...: as dense as the curve is bent, 25 times in 600 rounds.
+TRAINING_SCORE_SPACING = 1.25
 CHUNK_ROUNDS = 10  # a reseed costs 0.65 ms: 2 % of a 30 ms round, 0.2 % of ten
 MONITOR_NAMES = {"aucpr": "average_precision", "auc": "auc_roc", "logloss": "log_loss"}  # XGBoost's → the field's
 LARGER_IS_BETTER = ("aucpr", "auc")
@@ -138,6 +141,7 @@ class _Boosting:
             self.booster.load_model(bytearray(found.files["booster.ubj"]))
             self.booster.set_param(self.parameters)  # a loaded model brings its own
             self.course = Course.load(found.files["course.json"])
+        self.scored = max((row["step"] for row in self.course.rows if f"train_{self.metric}" in row), default=0)
         self.saved_at, self.saved_step = run.clock.elapsed(), self.course.step
 
     def chunk(self, rounds: int) -> None:
@@ -155,8 +159,8 @@ class _Boosting:
                 course.judge(row[course.monitor])
             if course.step == rounds and not course.ended:
                 course.ended = f"all {rounds} rounds"
-            if self.validation is not None and (course.step == 1 or course.step == end or course.ended):
-                # Once a chunk: sorting all training rows in every round would cost as much as growing the tree.
+            if self.validation is not None and (course.ended or course.step >= TRAINING_SCORE_SPACING * self.scored):
+                self.scored = course.step
                 with self.run.phase("validation/training_score"):
                     row[f"train_{self.metric}"] = self._score(self.train)
             course.rows.append(row | {"elapsed_seconds": round(self.run.clock.elapsed(), 3)})

@@ -69,8 +69,9 @@ class Progress:
         self.plan = Plan(dict(steps))
         self._read = read
         self._stage = ""
-        self._stage_started = 0.0
+        self._since = 0.0
         self._first_step = 0
+        self._warm = False
         # A log file gets a line every 10 s, a terminal a living one.
         interval = 0.2 if sys.stderr.isatty() else 10.0
         self._bar = tqdm(
@@ -88,7 +89,8 @@ class Progress:
 
     def begin(self, stage: str, *, step: int = 0) -> None:
         """Start the clock of `stage`, at `step` where a resumed run goes on."""
-        self._stage, self._stage_started, self._first_step = stage, self._read(), step
+        self._stage, self._since, self._first_step = stage, self._read(), step
+        self._warm = False
         self.plan.done[stage] = step
         self._bar.set_description_str(stage, refresh=False)
         self._draw("")
@@ -96,8 +98,9 @@ class Progress:
     def step(self, step: int, note: str) -> None:
         """Say that `step` steps of the stage are done; `note` is the score so far, in a word or two."""
         if step > self._first_step:
-            rate = (self._read() - self._stage_started) / (step - self._first_step)
-            self.plan.advance(self._stage, step, rate)
+            self.plan.advance(self._stage, step, (self._read() - self._since) / (step - self._first_step))
+        if not self._warm:  # the first steps compile, allocate and sketch: they say nothing about the rest
+            self._warm, self._since, self._first_step = True, self._read(), step
         self._draw(note)
 
     def finish(self, *, next_steps: Mapping[str, int] | None = None) -> None:

@@ -65,7 +65,8 @@ class Quarantine:
         examples = self._examples.setdefault(reason, [])
         lines = []
         for source, location, example in items:
-            item = {"source": source, "location": location, "reason": reason, "example": _one_line(example)}
+            shown = [_one_line(text) for text in (source, location, example)]
+            item = {"source": shown[0], "location": shown[1], "reason": reason, "example": shown[2]}
             if len(examples) < self._examples_per_reason:
                 examples.append(item)
             lines.append(json.dumps(item, ensure_ascii=False) + "\n")

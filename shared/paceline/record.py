@@ -45,6 +45,7 @@ class Run:
         history: how training went; `fit_xgboost` and `fit_keras` fill it.
         figures: the domain's own charts for the report (see `report.figure`).
         warnings: sentences that the reader of the report must see.
+        wall_seconds: the time from the run's start to its last file, once it is closed.
     """
 
     def __init__(self, folder: Path, config: BaseModel, clock: Clock) -> None:
@@ -64,6 +65,7 @@ class Run:
         self.command = ""
         self.status = "running"
         self.error = ""
+        self.wall_seconds = 0.0  # settled when the run is closed
         self._metrics: IO[str] | None = None
 
     def phase(self, name: str) -> AbstractContextManager[None]:
@@ -134,7 +136,9 @@ class Run:
         if self._metrics is not None:
             self._metrics.close()
             self._metrics = None
-        atomic.write_json(self.folder / "run.json", self.state())
+        state = self.state()
+        self.wall_seconds = state["wall_seconds"]
+        atomic.write_json(self.folder / "run.json", state)
 
 
 @contextmanager

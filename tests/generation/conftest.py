@@ -89,14 +89,23 @@ def project(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="session")
 def clean_environment(tmp_path_factory: pytest.TempPathFactory, cookiecutter_settings: Path) -> dict[str, str]:
-    """Environment variables for a started process: a home of its own, no PYTHONPATH, this interpreter first on PATH."""
+    """Environment variables for a started process: a home of its own, no PYTHONPATH, this interpreter first on PATH.
+
+    The caches of downloaded packages are the user's, where there are any.
+    """
     home = tmp_path_factory.mktemp("home")
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
     kept = {
         name: value
         for name, value in os.environ.items()
         if name.startswith(("SSL_", "REQUESTS_", "PIP_", "UV_", "LANG", "LC_")) or name.lower().endswith("_proxy")
     }
     return {
+        **{
+            f"{tool.upper()}_CACHE_DIR": str(caches / tool)
+            for tool in ("uv", "pip")
+            if os.access(caches / tool, os.W_OK)
+        },
         **kept,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "HOME": str(home),

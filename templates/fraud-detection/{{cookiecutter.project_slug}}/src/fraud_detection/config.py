@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import date
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from paceline.config import Section
+
+# TOML has dates of its own: 2025-01-01 without quotes is one, and means the same as with them.
+Day = Annotated[str, BeforeValidator(lambda value: value.isoformat() if isinstance(value, date) else value)]
 
 
 class Columns(Section):
@@ -36,11 +40,11 @@ class Data(Section):
     customers: int = Field(2_300, ge=10, description="synthetic: cards; about 1.3 transactions each a day")
     terminals: int = Field(3_000, ge=10, description="synthetic: payment terminals")
     days: int = Field(105, ge=21, description="synthetic: length of the history")
-    start_date: str = Field("2025-01-01", pattern=r"^\d{4}-\d\d-\d\d$", description="synthetic: first day, UTC")
+    start_date: Day = Field("2025-01-01", pattern=r"^\d{4}-\d\d-\d\d$", description="synthetic: first day, UTC")
     seed: int = Field(0, ge=0, description="synthetic: the same seed makes the same transactions")
     label_delay_days: int = Field(7, ge=0, le=365, description="days until a transaction's label can be used")
     windows_days: tuple[int, ...] = Field((1, 7, 30), min_length=1, description="of the spending and risk features")
-    test_start: str = Field("", pattern=r"^(\d{4}-\d\d-\d\d)?$", description="first day of the test; empty: latest")
+    test_start: Day = Field("", pattern=r"^(\d{4}-\d\d-\d\d)?$", description="first day of the test; empty: latest")
     test_days: int = Field(14, ge=1, description="days of the test")
     train_days: int = Field(28, ge=1, description="days of training, ending label_delay_days before the test")
     validation_days: int = Field(14, ge=1, description="last days with known labels: rounds, calibration, threshold")
@@ -91,7 +95,7 @@ class Report(Section):
     """How scores become decisions, and what is reported of them."""
 
     threshold: Literal["cost", "alert_budget", "max_fpr"] = Field("cost", description="cost | alert_budget | max_fpr")
-    alert_budget_per_day: int = Field(100, ge=1, description="cards a day that can be called; k of card precision at k")
+    alert_budget_per_day: int = Field(20, ge=1, description="cards a day that can be called; k of card precision at k")
     max_fpr: float = Field(0.005, gt=0, lt=1, description="share of honest transactions that may be stopped")
     review_cost: float = Field(5.0, ge=0, description="cost of looking at one alert, in the currency of the amounts")
     resamples: int = Field(300, ge=0, description="of the bootstrap over customers; 0: no intervals")

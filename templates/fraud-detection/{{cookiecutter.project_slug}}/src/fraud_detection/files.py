@@ -20,7 +20,7 @@ from paceline.quarantine import Quarantine
 ROW = "_row"  # the line of a CSV file, the row of a Parquet file; both from 1 on
 SUFFIXES = (".csv", ".parquet")
 MALFORMED = "line does not have the header's fields"
-ENCODING = "text is not UTF-8"
+ENCODING = "text is not UTF-8 or holds a NUL"
 DAMAGED = "file cannot be read"
 
 
@@ -51,7 +51,7 @@ def read(path: Path, required: Mapping[str, str], optional: Mapping[str, str], q
     """Return the wanted columns of a file under their standard names, with the row's place in the column `ROW`.
 
     Columns of a CSV are text, empty fields null; those of a Parquet file have their own types. Lines with another
-    number of fields than the header, and lines whose wanted text is not UTF-8, go to `quarantine`.
+    number of fields than the header, and lines whose wanted text is damaged, go to `quarantine`.
 
     Args:
         path: a file that `find` gave.
@@ -88,13 +88,16 @@ def _read_csv(
     raw = path.read_bytes().removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
     if not raw.strip():
         raise DamagedFile("it is empty")
-    if b"\0" in raw[:4096]:
+    if raw[:4096].count(0) > len(raw[:4096]) // 8:  # one here and there is a matter of its line
         raise DamagedFile("it is no UTF-8 text (UTF-16 or binary)")
     head = raw.partition(b"\n")[0].decode("utf-8", "replace").rstrip("\r")
     separator = max(",;\t|", key=head.count)
-    header = [name.strip() for name in next(csv.reader([head], delimiter=separator))]
+    try:
+        header = [name.strip() for name in next(csv.reader([head], delimiter=separator))]
+    except (csv.Error, StopIteration):
+        raise DamagedFile("its first line is no header") from None
     wanted = _wanted(path, header, required, optional)
-    utf8 = _is_utf8(raw)
+    utf8 = b"\0" not in raw and _is_utf8(raw)
     frame = _parse_whole(raw, header, separator, utf8=utf8)
     if frame is None:
         frame = _parse_lines(raw, header, separator, path, quarantine)
@@ -109,7 +112,7 @@ def _read_csv(
     if utf8:
         return text
     broken = text.select(
-        pl.any_horizontal(pl.col(pl.String).str.contains("\ufffd", literal=True).fill_null(False))
+        pl.any_horizontal(pl.col(pl.String).str.contains_any(["\ufffd", "\0"]).fill_null(False))
     ).to_series()
     bad = text.filter(broken)
     quarantine.add_many(
@@ -177,6 +180,8 @@ def _wanted(path: Path, header: list[str], required: Mapping[str, str], optional
                 f"'{path.name}' has no column '{column}' for {name}.",
                 f"{meant} Set data.columns.{name} with data.source = 'table'.",
             )
+        if header.count(column) > 1:
+            raise PacelineError(f"'{path.name}' has {header.count(column)} columns '{column}'.", "Rename all but one.")
     return {**required, **{name: column for name, column in optional.items() if column in header}}
 
 

@@ -26,6 +26,8 @@ from paceline.record import Run
 
 Floats = NDArray[np.float64]
 
+PREDICTED_ROWS = 8192  # of the network at a time
+
 
 class Trained(Protocol):
     """A model ready for use."""
@@ -271,8 +273,10 @@ class Network:
 
     def logits(self, X: NDArray[np.float32]) -> Floats:
         """Return the network's output before the sigmoid."""
-        result: Floats = np.asarray(self.network.predict(X, batch_size=8192, verbose=0))[:, 0].astype(np.float64)
-        return result
+        # Whole batches, the last one filled up: another shape would be compiled for it.
+        padded = np.concatenate([X, np.repeat(X[-1:], -len(X) % PREDICTED_ROWS, axis=0)])
+        result: Floats = self.network.predict(padded, batch_size=PREDICTED_ROWS, verbose=0)[: len(X), 0]
+        return result.astype(np.float64)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write `model.keras`."""
@@ -305,7 +309,7 @@ def build_network(config: Config, train: Examples) -> Any:
     penalty = keras.regularizers.L1L2(l1=settings.l1 / len(train.y), l2=settings.l2 / len(train.y))
     for units in model.hidden_units:
         x = keras.layers.Dense(units, use_bias=False, kernel_regularizer=penalty)(x)
-        x = keras.layers.Activation("relu")(keras.layers.BatchNormalization()(x))
+        x = keras.layers.Activation("relu")(keras.layers.BatchNormalization(momentum=0.9)(x))
         x = keras.layers.Dropout(model.dropout, seed=settings.seed)(x)
     logit = keras.layers.Dense(1, dtype="float32")(x)  # float32 also where the rest is bfloat16
     network = keras.Model(inputs, logit)

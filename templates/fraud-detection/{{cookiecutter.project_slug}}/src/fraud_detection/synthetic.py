@@ -110,7 +110,7 @@ PORTFOLIOS = {
         home="ES",
         abroad=("PT", "FR", "MA", "GB", "US"),
         terminals_compromised=2.2,
-        customers_compromised=4.0,
+        customers_compromised=3.5,
         high_amount_share=9e-4,
         fraud_growth_yearly=0.5,
     ),

@@ -84,7 +84,7 @@ def train(
     return {
         "run": str(run.folder),
         "status": run.status,
-        "wall_seconds": run.clock.elapsed(),
+        "wall_seconds": run.wall_seconds,
         "scores": run.scores,
         "report": str(run.folder / "report.html"),
     }

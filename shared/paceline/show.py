@@ -1,0 +1,68 @@
+"""A command's answer as a person reads it in a terminal; `--json` gives the same answer to programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from paceline.report import format as fmt
+
+PATHS = ("run", "report", "sheet", "output")  # shown last, where the eye falls
+
+
+def answer(values: Mapping[str, Any]) -> str:
+    """Return the lines for an answer: scores and slices as tables, other facts a line each, paths at the end.
+
+    >>> print(answer({"run": "runs/1", "status": "done", "wall_seconds": 83.2}))
+    status    done
+    wall time 1 min 23 s
+    run       runs/1
+    """
+    facts: dict[str, str] = {}
+    blocks: list[str] = []
+    for key, value in values.items():
+        if key == "scores" and isinstance(value, Mapping):
+            blocks.append(_scores(value))
+        elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+            blocks.append(_table(value))
+        elif key.endswith("_seconds"):
+            facts[fmt.label(key.replace("_seconds", "_time"))] = fmt.duration(value)
+        elif key not in PATHS and value not in (None, "", [], {}):
+            facts[fmt.label(key)] = _text(value)
+    facts |= {fmt.label(key): str(values[key]) for key in PATHS if values.get(key)}
+    width = max((len(name) for name in facts), default=0)
+    return "\n".join([*blocks, *(f"{name:{width}} {text}" for name, text in facts.items())])
+
+
+def _scores(scores: Mapping[str, Any]) -> str:
+    rows = []
+    for name, score in scores.items():
+        floor = score.get("floor")
+        row = {"score": fmt.label(name), "value": fmt.number(score["value"]), "95 % interval": _interval(score)}
+        rows.append(row | ({"floor": fmt.number(floor["value"])} if floor else {}))
+    return _table(rows)
+
+
+def _table(rows: list[Any]) -> str:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [[fmt.label(column) for column in columns]] + [[_text(row.get(key, "")) for key in columns] for row in rows]
+    widths = [max(len(line[place]) for line in cells) for place in range(len(columns))]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+    return "\n".join([*lines, ""])
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping) and "value" in value:
+        return f"{fmt.number(value['value'])} {_interval(value)}".rstrip()
+    if isinstance(value, Mapping):
+        return ", ".join(f"{fmt.label(str(key))} {_text(item)}" for key, item in value.items() if item not in ({}, []))
+    if isinstance(value, (list, tuple)):
+        return " to ".join(_text(item) for item in value) if len(value) == 2 else f"{len(value)} values"
+    return fmt.number(value) if fmt.is_number(value) else str(value)
+
+
+def _interval(score: Mapping[str, Any]) -> str:
+    low, high = score.get("low"), score.get("high")
+    if not (fmt.is_number(low) and fmt.is_number(high)):
+        return ""
+    return f"({fmt.number(low)} to {fmt.number(high)})"

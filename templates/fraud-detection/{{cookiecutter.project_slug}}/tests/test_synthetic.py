@@ -1,0 +1,134 @@
+"""The embedded data: reproducible, as described, and hard enough to be worth training on."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fraud_detection import data, synthetic
+from fraud_detection.config import Data
+from paceline.quarantine import Quarantine
+
+SMALL = Data(customers=200, terminals=150, days=60)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Return each file's SHA-256."""
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
+
+
+def test_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+    """The files of two calls are equal byte for byte; another seed changes every day's file."""
+    for name, config in (("a", SMALL), ("b", SMALL), ("c", SMALL.model_copy(update={"seed": 1}))):
+        synthetic.write(tmp_path / name, config)
+    first = hashes(tmp_path / "a")
+    assert SMALL.days == len(first)
+    assert first == hashes(tmp_path / "b")
+    assert set() == set(first.values()) & set(hashes(tmp_path / "c").values())
+
+
+def test_files_have_the_handbooks_layout_and_load_as_generated(tmp_path: Path) -> None:
+    """One Parquet file a day with the published columns, which the `handbook` source reads back unchanged."""
+    written = synthetic.write(tmp_path, SMALL)
+    assert ["2025-01-01.parquet", "2025-01-02.parquet"] == [file.name for file in written[:2]]
+    day = pl.read_parquet(written[3])
+    published = ["TRANSACTION_ID", "TX_DATETIME", "CUSTOMER_ID", "TERMINAL_ID", "TX_AMOUNT", "TX_TIME_SECONDS"]
+    assert [*published, "TX_TIME_DAYS", "TX_FRAUD", "TX_FRAUD_SCENARIO"] == day.columns[:9]
+    assert {3} == set(day["TX_TIME_DAYS"])
+    assert (day["TX_TIME_SECONDS"] // synthetic.DAY_S == 3).all()
+    quarantine = Quarantine()
+    loaded = data.load(Data(source="handbook", path=str(tmp_path)), quarantine)
+    assert loaded.equals(synthetic.generate(SMALL).select(loaded.columns))
+    assert loaded.height == quarantine.state()["read"]
+
+
+def test_transactions_are_in_order_and_inside_the_configured_days() -> None:
+    """Ids are unique, times ascend within the history, customers and terminals exist, amounts are whole cents."""
+    table = synthetic.generate(SMALL)
+    start = datetime.fromisoformat(SMALL.start_date)
+    assert table["transaction_id"].is_unique().all()
+    assert table["datetime"].is_sorted()
+    assert start <= table["datetime"][0] <= table["datetime"][-1] < start + timedelta(days=SMALL.days)
+    assert table["customer_id"].is_between(0, SMALL.customers - 1).all()
+    assert table["terminal_id"].is_between(0, SMALL.terminals - 1).all()
+    assert 0.01 <= table["amount"].min()  # type: ignore[operator] # a number, says the schema
+    cents = table["amount"].to_numpy() * 100
+    np.testing.assert_allclose(cents, np.rint(cents), rtol=1e-12)
+    assert 0 == table.null_count().to_numpy().sum()
+
+
+@pytest.mark.parametrize("portfolio", ["A", "B"])
+def test_default_has_the_size_and_the_share_of_fraud_that_it_promises(portfolio: str) -> None:
+    """About 300,000 payments (fewer in B, whose cards are used less), 0.5 to 1.2 % fraud in three scenarios."""
+    table = synthetic.generate(Data.model_validate({"portfolio": portfolio}))
+    assert 240_000 < table.height < 330_000
+    assert 0.005 < table["fraud"].mean() < 0.012  # type: ignore[operator] # a number, says the schema
+    assert {0, 1, 2, 3} == set(table["scenario"])
+    assert table["fraud"].equals((table["scenario"] > 0).cast(pl.Int8))
+
+
+def test_scenarios_are_what_they_are_called() -> None:
+    """Scenario 1 exceeds 220; 2 is all of a terminal's for a time; 3 is a third of a card's, five times as large."""
+    table = synthetic.generate(Data(customers=1_500, terminals=1_000, days=60))
+    assert table.filter(pl.col("scenario") == 1)["amount"].min() > 220  # type: ignore[operator] # a number, says the schema
+    assert table.filter(pl.col("fraud") == 0)["amount"].max() > 220  # type: ignore[operator] # honest ones exceed it as well
+    # Between two frauds of one terminal's compromise there is no honest payment unless a card's fraud comes between.
+    second = table.filter(pl.col("scenario") == 2)
+    spans = second.group_by("terminal_id").agg(
+        pl.col("datetime").min().alias("first"), pl.col("datetime").max().alias("last")
+    )
+    spans = spans.filter(pl.col("last") - pl.col("first") < pl.duration(days=synthetic.TERMINAL_DAYS))
+    inside = table.join(spans, on="terminal_id").filter(pl.col("datetime").is_between("first", "last"))
+    assert spans.height > 5
+    assert 1.0 == inside["fraud"].mean()
+    third = table.filter(pl.col("scenario") == 3)
+    usual = table.filter(pl.col("fraud") == 0).group_by("customer_id").agg(pl.col("amount").median().alias("usual"))
+    factor = (third.join(usual, on="customer_id").select(pl.col("amount") / pl.col("usual"))).to_series().median()
+    assert 4 < factor < 6  # type: ignore[operator] # a number, says the schema
+
+
+def test_labels_arrive_late_and_some_later_than_the_delay() -> None:
+    """Honest ones count as such after the delay; frauds are known at half of it in the median, one in eight later."""
+    table = synthetic.generate(Data())
+    days = (table["labelled_at"] - table["datetime"]).dt.total_seconds() / synthetic.DAY_S
+    assert {7.0} == set(days.filter(table["fraud"] == 0))
+    fraud = days.filter(table["fraud"] == 1)
+    assert 3.3 < fraud.median() < 3.7  # type: ignore[operator] # a number, says the schema
+    assert 0.10 < (fraud > 7).mean() < 0.15  # type: ignore[operator] # a number, says the schema
+
+
+def test_seasons_and_drift_show() -> None:
+    """Nights are quiet, Sundays are slower than Saturdays, and online payments and fraud grow from month to month."""
+    table = synthetic.generate(Data(customers=1_500, terminals=1_000, days=728))
+    hour = table["datetime"].dt.hour()
+    assert 10 * int((hour == 3).sum()) < int((hour == 18).sum())
+    weekday = table["datetime"].dt.weekday()
+    assert int((weekday == 7).sum()) < 0.8 * int((weekday == 6).sum())
+    first, last = table.head(table.height // 4), table.tail(table.height // 4)
+    assert (first["channel"] == "online").mean() + 0.05 < (last["channel"] == "online").mean()  # type: ignore[operator] # numbers
+    assert 1.15 * int(first["fraud"].sum()) < int(last["fraud"].sum())
+
+
+def test_portfolios_differ() -> None:
+    """B is dearer, more online, more abroad and has more fraud than A, and shares no home country with it."""
+    a, b = (synthetic.generate(Data.model_validate({"portfolio": name})) for name in "AB")
+    for measure in (
+        pl.col("amount").median(),
+        (pl.col("channel") == "online").mean(),
+        (pl.col("country") != pl.col("country").mode().first()).mean(),
+        pl.col("fraud").mean(),
+    ):
+        assert a.select(measure).item() < b.select(measure).item()
+    assert a["country"].mode()[0] != b["country"].mode()[0]
+
+
+def test_smallest_population_is_simulated() -> None:
+    """The least that the configuration admits still gives payments, in shops and online."""
+    table = synthetic.generate(Data(customers=10, terminals=10, days=21))
+    assert table.height > 100
+    assert {"online"} < set(table["channel"])

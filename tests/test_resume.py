@@ -1,0 +1,148 @@
+"""A run that is killed or stopped at random points ends in the same model as one that was left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paceline import config as configuration
+from paceline import stop
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = (ROOT / "shared", *ROOT.glob("templates/*/*/src"))
+PATIENCE_SECONDS = 120.0  # for a process to get somewhere; a fuse, not a measurement
+
+SMALL = {"data.customers": 300, "data.terminals": 400, "data.days": 70, "report.resamples": 0}
+XGBOOST = SMALL | {
+    "train.rounds": 600,
+    "train.early_stopping_rounds": 300,
+    "train.subsample": 0.7,
+    "train.checkpoint_seconds": 0.0,
+}
+DART = SMALL | {
+    "model.booster": "dart",
+    "train.rounds": 60,
+    "train.early_stopping_rounds": 0,
+    "train.checkpoint_seconds": 0.0,
+}
+MLP = SMALL | {
+    "model.name": "mlp",
+    "train.epochs": 40,
+    "train.early_stopping_epochs": 12,
+    "train.batch_size": 512,
+    "train.checkpoint_seconds": 0.0,
+}
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start `fraud-detection train` in `folder`."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, PACKAGES))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "fraud_detection", "train", "--json", *arguments],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def finish(process: subprocess.Popen[str], *, code: int = 0) -> dict[str, Any]:
+    """Return what the process printed as JSON once it has ended with `code`."""
+    output, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    assert code == process.returncode, errors
+    answer: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return answer
+
+
+def wait_until(reached: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait until `reached`, or until the process is over."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while process.poll() is None and not reached():
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.005)
+
+
+def newest_step(runs: Path) -> int:
+    """Return the step of the newest checkpoint below `runs`, all trainings added; -1 before there is any."""
+    steps = [
+        max((int(path.name) for path in stage.glob("[0-9]*")), default=0) for stage in runs.glob("*/checkpoints/*")
+    ]
+    return sum(steps) if steps else -1
+
+
+def model_digest(run: Path) -> tuple[str, Any]:
+    """Return what must be equal: the model's numbers, and the scores."""
+    record = json.loads((run / "run.json").read_text())
+    if record["model"]["name"] != "mlp":
+        return record["model"]["sha256"], record["scores"]
+    # A .keras file holds its date, so the tensors are compared; they are all in the last checkpoint of the refit.
+    newest = max((run / "checkpoints" / "refit").iterdir())
+    manifest = json.loads((newest / "manifest.json").read_text())
+    return manifest["files"]["variables.npz"]["sha256"], record["scores"]
+
+
+@pytest.fixture
+def project(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """Return a folder with a configuration."""
+    from fraud_detection.config import Config
+
+    texts = [f"{key}={value}" for key, value in request.param.items()]
+    (tmp_path / "config.toml").write_text(configuration.dump(Config()), encoding="utf-8")
+    config = configuration.load(Config, tmp_path / "config.toml", texts)
+    (tmp_path / "config.toml").write_text(configuration.dump(config), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("project", [XGBOOST, DART, MLP], indirect=True, ids=["xgboost", "dart", "mlp"])
+def test_killed_at_random_points_the_model_is_the_same(project: Path) -> None:
+    """SIGKILL three times, each resumed: model and scores equal those of a run that was left alone."""
+    straight = finish(start(project, "--runs", "straight"))
+    chance = random.Random(straight["run"])  # noqa: S311 -- where to kill, not a secret; other points in every test run
+    last = newest_step(project / "straight")
+    process = start(project, "--runs", "killed")
+    for point in sorted(chance.sample(range(last), 3)):
+        wait_until(lambda: newest_step(project / "killed") > point, process)  # noqa: B023 -- called within the loop only
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        run = next((project / "killed").iterdir())
+        assert json.loads((run / "run.json").read_text())["status"] in ("running", "done")
+        process = start(project, "--resume", str(run))
+    resumed = finish(process)
+
+    assert model_digest(Path(project / straight["run"])) == model_digest(run)
+    assert resumed["scores"] == straight["scores"]
+    record = json.loads((run / "run.json").read_text())
+    assert len(record["earlier_sessions"]) == 3
+    assert sum(record["phases"].values()) == pytest.approx(record["wall_seconds"], rel=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("project", [XGBOOST], indirect=True, ids=["xgboost"])
+def test_a_signal_saves_and_exits_with_75(project: Path, name: str) -> None:
+    """SIGTERM and Ctrl-C end a training within ten seconds with everything saved, and `--resume` completes it."""
+    process = start(project)
+    wait_until(lambda: newest_step(project / "runs") > 50, process)
+    sent = time.monotonic()
+    process.send_signal(getattr(signal, name))
+    answer = finish(process, code=stop.EXIT_STOPPED)
+    assert time.monotonic() - sent < 10  # the promise itself, not a measure of speed
+    assert "stopped" == answer["status"]
+    run = next((project / "runs").iterdir())
+    record = json.loads((run / "run.json").read_text())
+    assert "stopped" == record["status"]
+    assert (run / "report.html").stat().st_size > 0
+    resumed = finish(start(project, "--resume", str(run)))
+    assert "done" == resumed["status"]
