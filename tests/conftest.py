@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -53,13 +53,19 @@ class Settings(Section):
 
 
 @pytest.fixture
-def open_run(tmp_path: Path) -> Callable[[], Run]:
-    """A function that opens the record of one run, each time as a new session in the same folder."""
+def open_run(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """A function that opens the record of a run, each time as a new session in its folder."""
+    opened: list[Run] = []
 
-    def open_() -> Run:
-        return Run(tmp_path, Settings(), Clock())
+    def open_(folder: Path = tmp_path) -> Run:
+        folder.mkdir(exist_ok=True)
+        opened.append(Run(folder, Settings(), Clock()))
+        return opened[-1]
 
-    return open_
+    yield open_
+    for run in opened:
+        if run._metrics is not None:  # a session that was not closed, as of a killed process
+            run._metrics.close()
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras publishes no
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
-        """Put the rows in the order of `epoch`."""
+        """Put the rows in the order of `epoch`; `fit` calls it, for Keras does not say which epoch it is in."""
         self.epoch = epoch
         rows = np.arange(len(self.x))
         if self.seed is not None:
@@ -98,11 +98,6 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras publishes no
             # Keras divides a batch's loss by its rows, filling included; the factor makes that a mean over the others.
             weights = counted * (len(self.order) / len(self.x))
             return self.x[rows], self.y[rows], weights.astype("float32")
-
-    def on_epoch_end(self) -> None:
-        """Move on to the next epoch's order; Keras calls it."""
-        if self.seed is not None:
-            self.start_epoch(self.epoch + 1)
 
 
 def fit(
@@ -146,10 +141,9 @@ def fit(
     course = Course("epoch", f"validation_{monitor}", larger_is_better, early_stopping_epochs if validation else 0)
     training = _Training(model, course, stage, run)
     course = training.course
-    train.start_epoch(course.step)
     progress.begin(stage, step=course.step)
     with Listener(training.record_overdue) as listener, run.phase("train"):
-        watch = _Watch(training, epochs, checkpoint_seconds, lambda: listener.requested, progress)
+        watch = _Watch(training, train, epochs, checkpoint_seconds, lambda: listener.requested, progress)
         if not course.ended:
             model.fit(
                 train,
@@ -202,7 +196,8 @@ class _Training:
                 "Lower the learning rate, or check the inputs for missing values.",
             )
         if course.monitor in row and course.judge(row[course.monitor]) and course.patience:
-            self.best = [np.array(variable) for variable in self.model.variables]  # a copy: buffers are donated
+            # A copy: the buffers are donated to the next step.
+            self.best = [np.asarray(variable).copy() for variable in self.model.variables]
         if course.step == epochs and not course.ended:
             course.ended = f"all {epochs} epochs"
 
@@ -235,13 +230,14 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes 
     def __init__(
         self,
         training: _Training,
+        train: Batches,
         epochs: int,
         checkpoint_seconds: float,
         signal: Callable[[], str],
         progress: Progress,
     ) -> None:
         super().__init__()
-        self.training, self.epochs = training, epochs
+        self.training, self.train, self.epochs = training, train, epochs
         self.checkpoint_seconds, self.signal, self.progress = checkpoint_seconds, signal, progress
         self.clock = training.run.clock
         self.signal_at: float | None = None
@@ -251,6 +247,9 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes 
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self.compiling = self.clock.begin("compile")  # until the second step begins: the first one traces and compiles
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.train.start_epoch(epoch)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         if batch and self.compiling is not None:
