@@ -48,9 +48,9 @@ def raising(error: BaseException) -> Callable[[argparse.Namespace], dict[str, An
 
 
 def test_a_command_that_succeeds_exits_with_0(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without --json nothing is added to what the command itself prints."""
+    """Without --json the answer is shown as people read it, and nothing stands on standard error."""
     assert 0 == project(lambda _: {"run": "runs/a"}, "train")
-    assert ("", "") == capsys.readouterr()
+    assert ("run runs/a\n", "") == capsys.readouterr()
 
 
 def test_json_is_the_last_line_of_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
