@@ -63,6 +63,7 @@ class Model(Section):
     max_depth: int = Field(4, ge=1, le=20, description="xgboost: depth of a tree")
     min_child_weight: float = Field(1.0, ge=0, description="xgboost: least sum of hessians in a leaf")
     max_bin: int = Field(1024, ge=2, description="xgboost: histogram bins; 256 lost average precision on real data")
+    monotone: bool = Field(False, description="xgboost: a riskier terminal may only raise the score")
     hidden_units: tuple[int, ...] = Field((128, 64), min_length=1, description="mlp: widths of the hidden layers")
     dropout: float = Field(0.2, ge=0, lt=1, description="mlp: share of units dropped; xgboost: of trees, with dart")
 

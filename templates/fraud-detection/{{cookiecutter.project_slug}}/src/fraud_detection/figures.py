@@ -1,4 +1,4 @@
-"""The domain's own charts in the report: precision and recall, what a calling team finds, calibration."""
+"""The domain's own charts in the report: precision and recall, what a team finds and saves, calibration, drift."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraud_detection.config import Report
+from fraud_detection.costs import Costs, alert_budget_curve, cost_curve
 from fraud_detection.examples import Examples
 from fraud_detection.metrics import CardRanking, Ranking
 from paceline import calibrate
@@ -17,23 +18,31 @@ POINTS = 200  # of a curve; more cannot be seen
 RELIABILITY_BINS = 12
 
 
-def draw(examples: Examples, probabilities: dict[str, NDArray[np.float64]], config: Report) -> list[dict[str, Any]]:
+def draw(
+    examples: Examples, probabilities: dict[str, NDArray[np.float64]], threshold: float, config: Report
+) -> list[dict[str, Any]]:
     """Return the charts of the evaluated transactions.
 
     Args:
         examples: the evaluated transactions.
         probabilities: of fraud by each model, the run's own first.
-        config: `alert_budget_per_day` is marked.
+        threshold: of the run's own model, is marked.
+        config: `alert_budget_per_day` is marked, `review_cost` used.
     """
     ks = np.unique(np.round(np.geomspace(5, max(200, 2 * config.alert_budget_per_day), 16)).astype(int))
-    curves, cards = [], []
+    curves, cards, costs, caught = [], [], [], []
     for name, scores in probabilities.items():
         recall, precision = Ranking(examples.y, scores).precision_recall_curve(POINTS)
         curves.append(figure.series(name, recall.tolist(), precision.tolist()))
         ranking = CardRanking(examples.days, examples.customers, examples.y, scores)
         cards.append(figure.series(name, ks.tolist(), [ranking.precision_at_k(int(k)) for k in ks]))
+        thresholds, cost, _ = cost_curve(examples, scores, config.review_cost, POINTS)
+        costs.append(figure.series(name, thresholds.tolist(), cost.tolist()))
+        alerts, share, _ = alert_budget_curve(examples, scores, POINTS)
+        caught.append(figure.series(name, alerts.tolist(), share.tolist()))
     own = next(iter(probabilities.values()))
     bins = calibrate.reliability(examples.y, own, bins=RELIABILITY_BINS)
+    chosen = Costs.of(examples, own >= threshold, config.review_cost)
     top = max(max(part.mean_predicted, part.high) for part in bins)
     return [
         figure.line(
@@ -52,6 +61,40 @@ def draw(examples: Examples, probabilities: dict[str, NDArray[np.float64]], conf
             caption="Mean over the test days. A card that was found is not called again.",
             lines=[{"name": "alert budget", "x": config.alert_budget_per_day}],
             x_scale="log",
+        ),
+        figure.line(
+            "What a threshold costs",
+            costs,
+            x_label="threshold (probability of fraud)",
+            y_label="cost of 1000 transactions",
+            caption=(
+                f"Missed amounts and reviews at {config.review_cost:g} each. The threshold was chosen before these "
+                "days; the lowest point can be known only after them."
+            ),
+            x_scale="log",
+            lines=[
+                {"name": "doing nothing", "y": 1000 * float(chosen.of_nothing.mean())},
+                {"name": "perfect", "y": 1000 * float(chosen.of_perfect.mean())},
+            ],
+            points=[{"name": "chosen", "x": threshold, "y": 1000 * float(chosen.of_alerts.mean())}],
+        ),
+        figure.line(
+            "What a number of alerts catches",
+            caught,
+            x_label="alerts a day",
+            y_label="share of the fraud amount",
+            caption="Transactions alerted in the order of their score; the point is the chosen threshold.",
+            x_scale="log",
+            points=[
+                {
+                    "name": "chosen",
+                    "x": float((own >= threshold).sum()) / examples.days.n_unique(),
+                    "y": float(examples.amounts @ (examples.y * (own >= threshold)))
+                    / float(examples.amounts @ examples.y),
+                }
+            ]
+            if (own >= threshold).any()
+            else [],
         ),
         figure.interval(
             "Are the scores probabilities?",

@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fraud_detection.config import Report
+from fraud_detection.costs import Costs
 from fraud_detection.examples import Examples
 from paceline import intervals
 
@@ -119,6 +120,9 @@ class CardRanking:
 def score(examples: Examples, probabilities: Floats, threshold: float, config: Report, *, seed: int) -> dict[str, Any]:
     """Return the metrics as the run record keeps them: `{name: {"value", "low", "high"}}`.
 
+    `savings` is the share of the fraud amount that the alerts save, reviews paid, `savings_of_possible` the same as a
+    share of what perfect knowledge would save.
+
     The intervals are 95 % percentile intervals of a bootstrap over customers, as a card's transactions are alike.
 
     Args:
@@ -132,7 +136,7 @@ def score(examples: Examples, probabilities: Floats, threshold: float, config: R
     cards = CardRanking(examples.days, examples.customers, examples.y, probabilities)
     _, first_of_card = np.unique(examples.customers, return_index=True)
     fraud, alert = examples.y.astype(np.float64), (probabilities >= threshold).astype(np.float64)
-    cost = examples.amounts * fraud * (1 - alert) + config.review_cost * alert
+    costs = Costs.of(examples, probabilities >= threshold, config.review_cost)
     k = config.alert_budget_per_day
 
     def statistics(weights: Floats) -> dict[str, float]:
@@ -148,7 +152,9 @@ def score(examples: Examples, probabilities: Floats, threshold: float, config: R
             "recall": _ratio(caught, frauds),
             "precision": _ratio(caught, alerts),
             "false_positive_rate": _ratio(alerts - caught, rows - frauds),
-            "cost_per_1000_transactions": 1000 * _ratio(float(weights @ cost), rows),
+            "cost_per_1000_transactions": 1000 * _ratio(float(weights @ costs.of_alerts), rows),
+            "savings": costs.savings(weights),
+            "savings_of_possible": costs.savings_of_possible(weights),
         }
 
     found = intervals.bootstrap_many(statistics, examples.customers, resamples=config.resamples, seed=seed)
@@ -158,9 +164,10 @@ def score(examples: Examples, probabilities: Floats, threshold: float, config: R
 def slices(
     labels: NDArray[np.int8], probabilities: Floats, threshold: float, groups: dict[str, pl.Series]
 ) -> list[dict[str, Any]]:
-    """Return, for each value of each column of `groups`, how many there are and the recall and precision there.
+    """Return, for each value of each column of `groups`, how many there are, and the quality of the alerts there.
 
-    Each share comes with its Wilson interval, so that a slice of nine frauds is not mistaken for a finding.
+    Recall and precision say whom the model protects, the false positive rate whom it stops for nothing. Each comes with
+    its Wilson interval, so that a slice of nine frauds is not mistaken for a finding.
     """
     alert = probabilities >= threshold
     rows = []
@@ -176,6 +183,7 @@ def slices(
                     "frauds": int(fraud.sum()),
                     "recall": intervals.wilson(caught, int(fraud.sum())).state(),
                     "precision": intervals.wilson(caught, int(alerts.sum())).state(),
+                    "false_positive_rate": intervals.wilson(int(alerts.sum()) - caught, int((~fraud).sum())).state(),
                 }
             )
     return rows

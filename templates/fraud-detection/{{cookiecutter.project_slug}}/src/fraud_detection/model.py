@@ -7,6 +7,7 @@ own, write a class with `logits`, `save` and `load` and name it in `fit` and `lo
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from fraud_detection import features
 from fraud_detection.config import Config
 from fraud_detection.examples import Examples
 from paceline import atomic, checkpoint, device, fit_xgboost
@@ -104,6 +106,15 @@ def unit(config: Config) -> str:
     return {"xgboost": "round", "mlp": "epoch", "logistic_regression": "fit"}[config.model.name]
 
 
+def monotone_constraints(names: Sequence[str]) -> str:
+    """Return XGBoost's constraints for features of these names: risks may only raise the score, the others are free.
+
+    >>> monotone_constraints(["amount", "terminal_count_7d", "terminal_risk_7d"])
+    '(0,0,1)'
+    """
+    return f"({','.join(str(int(name.startswith('terminal_risk_'))) for name in names)})"
+
+
 @dataclass(frozen=True)
 class Boosted:
     """Gradient-boosted trees."""
@@ -137,6 +148,7 @@ class Boosted:
             "colsample_bytree": settings.colsample_bytree,
             "alpha": settings.l1,
             "lambda": settings.l2,
+            **({"monotone_constraints": monotone_constraints(features.names(config.data))} if model.monotone else {}),
             **({"rate_drop": model.dropout} if model.booster == "dart" else {}),
             **fit_xgboost.engine_parameters(device.Device(**run.device)),
         }

@@ -75,7 +75,8 @@ def train(
                 floor_scores = metrics.score(test_on, floor, choice.threshold, config.report, seed=seed)
             for metric, scores in run.scores.items():
                 scores["floor"] = floor_scores[metric]
-            run.figures = figures.draw(test_on, {name: probabilities, "logistic regression": floor}, config.report)
+            both = {name: probabilities, "logistic regression": floor}
+            run.figures = figures.draw(test_on, both, decision.threshold, config.report)
 
         with run.phase("finalise"):
             saved = fitted.save(run.folder)
