@@ -60,7 +60,9 @@ def _run_argument(parser: ArgumentParser) -> None:
 
 def _predict_arguments(parser: ArgumentParser) -> None:
     _run_argument(parser)
-    parser.add_argument("inputs", metavar="INPUT", type=Path, nargs="+", help="CSV or Parquet files of transactions")
+    parser.add_argument(
+        "inputs", metavar="INPUT", type=Path, nargs="+", help="CSV, Parquet or .jsonl files of transactions"
+    )
     parser.add_argument(
         "--output", type=Path, default=Path("predictions.csv"), help=".csv, .parquet or .jsonl (default: %(default)s)"
     )
@@ -72,7 +74,7 @@ COMMANDS = [
     ),
     Command("train", "train, score on the test days, write the report", _train, cli.train_arguments),
     Command("evaluate", "score a run on its test days, with intervals and slices", _evaluate, _run_argument),
-    Command("predict", "score new transactions by a run", _predict, _predict_arguments),
+    Command("predict", "score new transactions by a run, with reasons for the alerts", _predict, _predict_arguments),
     cli.REPORT,
 ]
 

@@ -1,4 +1,4 @@
-"""CSV and Parquet files as columns under the standard names, defects and all; `data` judges the values.
+"""CSV, Parquet and JSON-lines files as columns under the standard names, defects and all; `data` judges the values.
 
 A CSV row is a line: where a file holds quotes that do not close, or lines with too few or too many fields, it is read
 line by line, so that one bad line cannot swallow its neighbours.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,8 +18,9 @@ import polars as pl
 from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 
-ROW = "_row"  # the line of a CSV file, the row of a Parquet file; both from 1 on
-SUFFIXES = (".csv", ".parquet")
+ROW = "_row"  # the line of a text file, the row of a Parquet file; both from 1 on
+SUFFIXES = (".csv", ".parquet", ".jsonl")
+NOT_JSON = "line is no JSON object"
 MALFORMED = "line does not have the header's fields"
 ENCODING = "text is not UTF-8 or holds a NUL"
 DAMAGED = "file cannot be read"
@@ -29,29 +31,31 @@ class DamagedFile(Exception):  # noqa: N818 -- caught by who reads several files
 
 
 def find(path: Path) -> list[Path]:
-    """Return the CSV and Parquet files at `path`, a file or a folder searched to its depth, by name.
+    """Return the CSV, Parquet and JSON-lines files at `path`, a file or a folder searched to its depth, by name.
 
     Raises:
         PacelineError: there is nothing, or nothing of these formats.
     """
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
-            raise PacelineError(f"data.path = '{path}' is no .csv and no .parquet file.", _other_format([path]))
+            raise PacelineError(f"data.path = '{path}' is no .csv, .parquet or .jsonl file.", _other_format([path]))
         return [path]
     if not path.is_dir():
-        raise PacelineError(f"data.path = '{path}' does not exist.", "Name a CSV or Parquet file, or a folder of them.")
+        raise PacelineError(
+            f"data.path = '{path}' does not exist.", "Name a CSV, Parquet or JSON-lines file, or a folder of them."
+        )
     inside = [file for file in sorted(path.rglob("*")) if file.is_file() and not file.name.startswith((".", "_"))]
     files = [file for file in inside if file.suffix.lower() in SUFFIXES]
     if not files:
-        raise PacelineError(f"There is no .csv and no .parquet file in '{path}'.", _other_format(inside))
+        raise PacelineError(f"There is no .csv, .parquet or .jsonl file in '{path}'.", _other_format(inside))
     return files
 
 
 def read(path: Path, required: Mapping[str, str], optional: Mapping[str, str], quarantine: Quarantine) -> pl.DataFrame:
     """Return the wanted columns of a file under their standard names, with the row's place in the column `ROW`.
 
-    Columns of a CSV are text, empty fields null; those of a Parquet file have their own types. Lines with another
-    number of fields than the header, and lines whose wanted text is damaged, go to `quarantine`.
+    Columns of a CSV are text, empty fields null; those of the others have their own types. Lines with another number
+    of fields than the header, lines that are no JSON, and lines whose wanted text is damaged, go to `quarantine`.
 
     Args:
         path: a file that `find` gave.
@@ -63,7 +67,8 @@ def read(path: Path, required: Mapping[str, str], optional: Mapping[str, str], q
         DamagedFile: the file is empty, cut off or no table.
         PacelineError: a required column is missing; the message suggests the nearest name.
     """
-    return (_read_csv if path.suffix.lower() == ".csv" else _read_parquet)(path, required, optional, quarantine)
+    readers = {".csv": _read_csv, ".parquet": _read_parquet, ".jsonl": _read_json_lines}
+    return readers[path.suffix.lower()](path, required, optional, quarantine)
 
 
 def _read_parquet(
@@ -120,6 +125,57 @@ def _read_csv(
         ((path.name, f"line {row[0]}", ",".join(value or "" for value in row[1:])) for row in bad.iter_rows()),
     )
     return text.filter(~broken)
+
+
+def _read_json_lines(
+    path: Path, required: Mapping[str, str], optional: Mapping[str, str], quarantine: Quarantine
+) -> pl.DataFrame:
+    raw = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    lines = raw.split(b"\n")
+    numbers = [number for number, line in enumerate(lines, start=1) if line.strip()]
+    if not numbers:
+        raise DamagedFile("it is empty")
+    try:
+        frame = pl.read_ndjson(io.BytesIO(raw), infer_schema_length=None)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        frame = None
+    if frame is None or frame.height != len(numbers):  # a line that is no object, or a column of several types
+        frame, numbers = _parse_objects(lines, path, quarantine)
+    wanted = _wanted(path, frame.columns, required, optional)
+    quarantine.count(read=frame.height)
+    row = pl.Series(ROW, numbers, dtype=pl.Int64)
+    return frame.select(**{name: pl.col(column) for name, column in wanted.items()}).with_columns(row)
+
+
+def _parse_objects(lines: list[bytes], path: Path, quarantine: Quarantine) -> tuple[pl.DataFrame, list[int]]:
+    """Return what `_read_json_lines` reads, all of it as text, each line taken by itself, with the lines' numbers."""
+    found: list[dict[str, str | None]] = []
+    numbers, bad = [], []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            item = json.loads(line)
+        except (ValueError, RecursionError):
+            item = None
+        if isinstance(item, dict):
+            found.append({name: None if value is None else _json_text(value) for name, value in item.items()})
+            numbers.append(number)
+        else:
+            bad.append((path.name, f"line {number}", line.decode("utf-8", "replace")))
+    quarantine.count(read=len(bad))
+    quarantine.add_many(NOT_JSON, bad)
+    if not found:
+        raise DamagedFile("none of its lines is a JSON object")
+    columns = dict.fromkeys(name for item in found for name in item)
+    return (
+        pl.DataFrame({name: pl.Series([item.get(name) for item in found], dtype=pl.String) for name in columns}),
+        numbers,
+    )
+
+
+def _json_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _parse_whole(raw: bytes, header: list[str], separator: str, *, utf8: bool) -> pl.DataFrame | None:
@@ -199,4 +255,4 @@ def _other_format(files: list[Path]) -> str:
             "A pickle can run code when it is opened, so none is read here: where you trust its origin, convert it "
             "once with pandas.read_pickle(file).to_parquet(...)."
         )
-    return "Convert it to CSV or Parquet."
+    return "Convert it to CSV, Parquet or JSON lines (.jsonl)."

@@ -41,6 +41,12 @@ class Trained(Protocol):
     def logits(self, X: NDArray[np.float32]) -> Floats:
         """Return the log-odds of fraud for each row of `X`."""
 
+    def contributions(self, X: NDArray[np.float32]) -> Floats:
+        """Return what each feature added to the log-odds of each row of `X`, in its shape; for reasons, not for sums.
+
+        How it is found depends on the model, and only for the trees and the linear model is it exact.
+        """
+
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the model and return what `load` needs: the file's name and its checksum."""
 
@@ -176,6 +182,12 @@ class Boosted:
         margins: Floats = self.booster.inplace_predict(X, predict_type="margin").astype(np.float64)
         return margins
 
+    def contributions(self, X: NDArray[np.float32]) -> Floats:
+        """Return the Shapley values of the trees (Lundberg et al. 2020), which with the bias sum to the logits."""
+        rows = xgboost.DMatrix(X)
+        found: Floats = self.booster.predict(rows, pred_contribs=True)[:, :-1].astype(np.float64)
+        return found
+
     def save(self, folder: Path) -> dict[str, Any]:
         """Write `model.ubj`."""
         return {**fit_xgboost.save_model(self.booster, folder / "model.ubj"), "steps": self.steps}
@@ -213,6 +225,11 @@ class Linear:
     def logits(self, X: NDArray[np.float32]) -> Floats:
         """Return the weighted sum for each row."""
         result: Floats = ((X - self.mean) / self.scale) @ self.weights + self.intercept
+        return result
+
+    def contributions(self, X: NDArray[np.float32]) -> Floats:
+        """Return weight times standardised deviation from the training mean."""
+        result: Floats = (X - self.mean) / self.scale * self.weights
         return result
 
     def save(self, folder: Path) -> dict[str, Any]:
@@ -289,6 +306,21 @@ class Network:
         padded = np.concatenate([X, np.repeat(X[-1:], -len(X) % PREDICTED_ROWS, axis=0)])
         result: Floats = self.network.predict(padded, batch_size=PREDICTED_ROWS, verbose=0)[: len(X), 0]
         return result.astype(np.float64)
+
+    def contributions(self, X: NDArray[np.float32]) -> Floats:
+        """Return by how much the logit falls as one feature takes its training mean (of its logarithm), others kept.
+
+        A substitute for Shapley values: what features do together is counted for each of them, or for none.
+        """
+        scale = next(layer for layer in self.network.layers if type(layer).__name__ == "Normalization")
+        usual = np.expm1(np.asarray(scale.mean, dtype=np.float32).reshape(-1))
+        logits = self.logits(X)
+        found = np.empty(X.shape)
+        for place, value in enumerate(usual):
+            changed = X.copy()
+            changed[:, place] = value
+            found[:, place] = logits - self.logits(changed)
+        return found
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write `model.keras`."""

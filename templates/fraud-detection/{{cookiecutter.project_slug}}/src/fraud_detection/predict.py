@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fraud_detection import data, examples, features, metrics, model
+from fraud_detection import data, examples, features, metrics, model, reasons
 from fraud_detection.config import Config
 from fraud_detection.decisions import Decision
 from fraud_detection.splits import PrequentialSplit
@@ -20,6 +20,12 @@ from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 
 SLICED_BY = ("channel", "country", "mcc", "portfolio")
+SCORED_ROWS = 1 << 18  # at a time: what scoring needs beside the features stays below 100 MB
+SCORED = {
+    "fraud_probability": pl.Float64(),
+    "alert": pl.Boolean(),
+    **{f"reason_{number + 1}": pl.String() for number in range(reasons.MOST)},
+}
 MOST_SLICES = 12  # of a column; a column with more values is not one to slice by
 
 
@@ -85,8 +91,9 @@ def predict(folder: Path, inputs: Sequence[Path], output: Path, overrides: Seque
 
     Args:
         folder: the run.
-        inputs: CSV or Parquet files in the format of `data.source`; labels are not needed.
-        output: `.csv`, `.parquet` or `.jsonl`; `transaction_id`, `fraud_probability`, `alert`, a row each.
+        inputs: CSV, Parquet or JSON-lines files in the format of `data.source`; labels are not needed.
+        output: `.csv`, `.parquet` or `.jsonl`; `transaction_id`, `fraud_probability`, `alert`, and for alerts
+            `reason_1` to `reason_3` (see `reasons`), a row each.
         overrides: `section.key=value` texts.
 
     Returns:
@@ -100,15 +107,8 @@ def predict(folder: Path, inputs: Sequence[Path], output: Path, overrides: Seque
         [data.load_unlabelled(path, run.config.data, quarantine) for path in inputs], how="diagonal_relaxed"
     )
     table = data.append(data.load(run.config.data, Quarantine()), new)
-    X = _known_features(table, run).tail(len(new)).cast(pl.Float32).to_numpy(order="c")
-    probabilities = run.decision.probabilities(run.model.logits(X))
-    scored = pl.DataFrame(
-        {
-            "transaction_id": new["transaction_id"],
-            "fraud_probability": probabilities,
-            "alert": probabilities >= run.decision.threshold,
-        }
-    )
+    scored = pl.concat([new.select("transaction_id"), score(run, _known_features(table, run).tail(len(new)))],
+                       how="horizontal")  # fmt: skip
     output.parent.mkdir(parents=True, exist_ok=True)
     if output.suffix == ".csv":
         scored.write_csv(output)
@@ -118,6 +118,24 @@ def predict(folder: Path, inputs: Sequence[Path], output: Path, overrides: Seque
         scored.write_ndjson(output)
     counts = {"read": quarantine.read, "scored": len(scored), "quarantined": quarantine.quarantined}
     return {"run": str(folder), "output": str(output), **counts, "alerts": int(scored["alert"].sum())}
+
+
+def score(run: TrainedRun, known: pl.DataFrame) -> pl.DataFrame:
+    """Return `fraud_probability`, `alert` and the reasons of alerts for rows of features, `SCORED_ROWS` at a time."""
+    parts = [pl.DataFrame(schema=SCORED)]
+    for begin in range(0, len(known), SCORED_ROWS):
+        X = known[begin : begin + SCORED_ROWS].cast(pl.Float32).to_numpy(order="c")
+        probabilities = run.decision.probabilities(run.model.logits(X))
+        alert = probabilities >= run.decision.threshold
+        places = np.flatnonzero(alert)
+        texts = np.full((len(X), reasons.MOST), None, dtype=object)
+        if len(places):
+            found = reasons.explain(run.features, X[places], run.model.contributions(X[places]))
+            for place, lines in zip(places, found, strict=True):
+                texts[place, : len(lines)] = lines
+        columns = {f"reason_{number + 1}": texts[:, number] for number in range(reasons.MOST)}
+        parts.append(pl.DataFrame({"fraud_probability": probabilities, "alert": alert, **columns}, schema=SCORED))
+    return pl.concat(parts)
 
 
 def _known_features(table: pl.DataFrame, run: TrainedRun) -> pl.DataFrame:

@@ -1,0 +1,101 @@
+"""Reasons: only what raised the score, the weightiest first, one for windows of the same thing, with their values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xgboost
+
+from fraud_detection import features
+from fraud_detection.config import Data
+from fraud_detection.model import Boosted, Linear
+from fraud_detection.reasons import MOST, describe, explain
+
+NAMES = features.names(Data())
+
+
+def row(**values: float) -> np.ndarray:
+    """One row of features, 0 where nothing is said."""
+    return np.array([[values.get(name, 0.0) for name in NAMES]], dtype=np.float32)
+
+
+def test_reasons_are_the_largest_positive_contributions() -> None:
+    """Four groups raised the score: the three weightiest are named in their order, those that lowered it are not."""
+    X = row(amount=250, amount_ratio_30d=6.2, customer_count_1d=1, during_night=1, terminal_count_7d=4)
+    weights = row(amount=0.5, amount_ratio_30d=2.0, customer_count_1d=0.1, during_night=1.0, terminal_count_7d=-3.0)
+    expected = ["amount is 6.2 times this card's 30-day mean", "it is night, before 07:00 UTC", "amount is 250.00"]
+    assert [expected] == explain(NAMES, X, weights.astype(float))
+
+
+def test_windows_of_one_thing_give_one_reason() -> None:
+    """Three windows of a terminal's risk are one reason, about the weightiest, and weigh together."""
+    X = row(
+        terminal_risk_1d=1, terminal_count_1d=1, terminal_risk_7d=1 / 3, terminal_count_7d=9, amount=12, during_night=1
+    )
+    weights = row(terminal_risk_1d=0.4, terminal_risk_7d=0.7, terminal_risk_30d=0.3, amount=1.2)
+    (found,) = explain(NAMES, X, weights.astype(float))
+    assert ["3 of the 9 labels that arrived for this terminal within 7 days were fraud", "amount is 12.00"] == found
+
+
+def test_windows_that_cancel_give_no_reason() -> None:
+    """Where one window raised the score and another lowered it as much, the thing itself is no reason."""
+    weights = row(customer_count_1d=0.5, customer_count_30d=-0.5, amount=0.1)
+    assert [["amount is 5.00"]] == explain(NAMES, row(amount=5), weights.astype(float))
+
+
+def test_nothing_that_raised_the_score_gives_no_reason() -> None:
+    """An alert by prevalence alone has no reasons rather than made-up ones."""
+    assert [[]] == explain(NAMES, row(amount=5), np.full((1, len(NAMES)), -0.1))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("terminal_risk_1d", {"terminal_count_1d": 1.0, "terminal_risk_1d": 1.0},
+         "the one label that arrived for this terminal within a day was fraud"),
+        ("terminal_risk_1d", {"terminal_count_1d": 1.0, "terminal_risk_1d": 0.0},
+         "the one label that arrived for this terminal within a day was not fraud"),
+        ("terminal_risk_30d", {"terminal_count_30d": 0.0, "terminal_risk_30d": 0.0},
+         "no label arrived for this terminal within 30 days"),
+        ("customer_count_1d", {"customer_count_1d": 1.0}, "1 transaction of this card within a day"),
+        ("customer_count_7d", {"customer_count_7d": 23.0}, "23 transactions of this card within 7 days"),
+        ("customer_mean_amount_7d", {"customer_mean_amount_7d": 1234.5},
+         "this card's mean amount within 7 days is 1,234.50"),
+        ("during_weekend", {"during_weekend": 0.0}, "it is a working day"),
+        ("distance_home", {"distance_home": 12.345}, "distance home is 12.3"),
+    ],
+)  # fmt: skip
+def test_values_are_filled_in(name: str, values: dict[str, float], expected: str) -> None:
+    """Each feature has its sentence, in the singular where it is one, and an unknown feature its name and value."""
+    assert expected == describe(name, values)
+
+
+def test_every_feature_has_a_sentence_of_its_own() -> None:
+    """No feature of the template falls back to its bare name."""
+    values = dict.fromkeys(NAMES, 2.0)
+    assert not [name for name in NAMES if describe(name, values) == f"{name.replace('_', ' ')} is 2"]
+
+
+def test_contributions_of_trees_sum_to_the_logits() -> None:
+    """With the bias they are the margin: nothing of the score is left unexplained."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 4)).astype(np.float32)
+    y = (X[:, 0] + X[:, 1] * X[:, 2] > 0.5).astype(np.int8)
+    booster = xgboost.train({"objective": "binary:logistic", "nthread": 1}, xgboost.QuantileDMatrix(X, y), 8)
+    fitted = Boosted(booster, 8)
+    rest = fitted.logits(X) - fitted.contributions(X).sum(axis=1)
+    assert (300, 4) == fitted.contributions(X).shape
+    assert pytest.approx(np.full(300, rest[0]), abs=1e-4) == rest
+
+
+def test_contributions_of_the_linear_model_sum_to_the_logits() -> None:
+    """Weight times standardised deviation, and the intercept is the rest."""
+    linear = Linear(np.array([1.0, 2.0]), np.array([2.0, 4.0]), np.array([0.5, -1.0]), 0.25)
+    X = np.array([[3.0, 2.0], [1.0, 10.0]], dtype=np.float32)
+    assert [[0.5, 0.0], [0.0, -2.0]] == linear.contributions(X).tolist()
+    assert pytest.approx(linear.logits(X)) == linear.contributions(X).sum(axis=1) + 0.25
+
+
+def test_at_most_three_reasons() -> None:
+    """However many features raised the score."""
+    assert MOST == len(explain(NAMES, row(amount=5), np.ones((1, len(NAMES))))[0])
