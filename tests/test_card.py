@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from paceline.card import escape, model_card
+from paceline.card import data_card, escape, model_card
 
 HEADINGS = [
     "Model details",
@@ -115,3 +115,45 @@ def test_hostile_names_make_no_table_and_no_markup(record: dict[str, Any]) -> No
     html = markdown.MarkdownIt("commonmark", {"html": True}).enable("table").render(card(record, title="<b>x</b>"))
     for element in ("<script", "<img", "<b>", "<a "):
         assert element not in html
+
+
+DATA_HEADINGS = [
+    "Motivation",
+    "Composition",
+    "Collection process",
+    "Preprocessing, cleaning, labelling",
+    "Uses",
+    "Distribution",
+    "Maintenance",
+]
+
+
+def test_model_card_shows_scores_by_group(record: dict[str, Any]) -> None:
+    """A group's counts and its scores with intervals are a row below the scores."""
+    recall = {"value": 0.625, "low": 0.5, "high": 0.75}
+    text = card(record | {"slices": [{"slice": "channel=atm", "transactions": 8421, "recall": recall}]})
+    assert "| channel=atm | 8421 | 0.625 (0.500 to 0.750) |" in text
+
+
+def test_data_card_has_the_headings_in_their_order(bare_record: Callable[..., dict[str, Any]]) -> None:
+    """The headings of Gebru et al. stand in their order, and what nobody wrote is said to be missing."""
+    text = data_card(bare_record(), title="Payments", motivation="To train.")
+    assert DATA_HEADINGS == [line[3:] for line in text.splitlines() if line.startswith("## ")]
+    assert 5 == text.count("Nothing was written down.")
+    assert 1 == text.count("Nothing was recorded.")
+
+
+def test_data_card_is_filled_from_the_audit(record: dict[str, Any]) -> None:
+    """Counts, splits and the quarantine come from the record, words from those who know."""
+    text = data_card(record, title="Payments", motivation="To train.", uses=["Review."], not_for=["Credit."])
+    for part in ("- read: 293,117", "| amount is no number | 17 |", "- Review.", "Not for:\n\n- Credit."):
+        assert part in text
+
+
+def test_data_card_shows_hostile_texts_as_they_are(bare_record: Callable[..., dict[str, Any]]) -> None:
+    """Neither a text handed in nor a value of the data can bring in markup."""
+    text = data_card(
+        bare_record(dataset={"<img src=x>": "[a](http://b)"}), title="# <b>", motivation="*bold*", uses=["<script>"]
+    )
+    for markup in ("<img", "<b>", "<script>", "[a](", " *bold*"):
+        assert markup not in text

@@ -309,3 +309,15 @@ def read_png(path: Path) -> tuple[int, int, list[bytes]]:
 
     image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
     return image.shape[1], image.shape[0], [row.tobytes() for row in image]
+
+
+def test_scores_by_group_are_a_table_below_the_scores(record: dict[str, Any]) -> None:
+    """Counts as they are, scores with their interval; a score that is no number is a dash."""
+    recall = {"value": 0.625, "low": 0.5, "high": 0.75}
+    rows = [
+        {"slice": "channel=atm", "transactions": 8421, "recall": recall},
+        {"slice": "channel=pos", "transactions": 0, "recall": {"value": None, "low": None, "high": None}},
+    ]
+    page = report.render(record | {"slices": rows})
+    assert '<td>channel=atm</td><td class="number">8421</td><td>0.625 (0.500 to 0.750)</td>' in page
+    assert '<td>channel=pos</td><td class="number">0</td><td>-</td>' in page

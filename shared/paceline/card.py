@@ -1,8 +1,8 @@
-"""The model card: what a model is for, how it was made and how good it is, in Markdown, filled from the run record.
+"""The model card and the data card: what a model and its data are, in Markdown, filled from the run record.
 
-The headings are those of Mitchell et al., "Model Cards for Model Reporting" (2019). What only people know (what the
-model is for, where it must not be used) is handed in; every figure comes from the record. Texts from data are escaped
-for Markdown and HTML, and secrets are hidden.
+The headings are those of Mitchell et al., "Model Cards for Model Reporting" (2019), and of Gebru et al., "Datasheets
+for Datasets" (2021). What only people know (what a model is for, who collected the data) is handed in; every figure
+comes from the record. Texts from data are escaped for Markdown and HTML, and secrets are hidden.
 """
 
 from __future__ import annotations
@@ -69,6 +69,51 @@ def model_card(
     return "\n".join(lines).rstrip() + "\n"
 
 
+def data_card(
+    record: Mapping[str, Any],
+    *,
+    title: str,
+    motivation: str,
+    collection: Sequence[str] = (),
+    preprocessing: Sequence[str] = (),
+    uses: Sequence[str] = (),
+    not_for: Sequence[str] = (),
+    distribution: Sequence[str] = (),
+    maintenance: Sequence[str] = (),
+) -> str:
+    """Return the data card of the data that a run used.
+
+    Args:
+        record: as `record.Run.state` gives it; the figures are those under `dataset`.
+        title: name of the data.
+        motivation: one or two sentences: why the data exist, and who made them.
+        collection: how they were collected, over what time, with whose consent; a sentence each.
+        preprocessing: what was cleaned, derived and labelled.
+        uses: what they are good for.
+        not_for: what they must not be used for.
+        distribution: who may have them, under which licence.
+        maintenance: who keeps them, how they are corrected and renewed.
+
+    Returns:
+        Markdown (CommonMark with tables). A part of which nothing is known says so; none is left out.
+    """
+    known = sections.prepare(record)
+    source = [("run", str(known.get("run", "-"))), ("read", fmt.moment(known.get("started_at")))]
+    lines = [f"# {escape(title)}", "", *_facts(source)]
+    lines += ["## Motivation", "", escape(motivation), ""]
+    lines += ["## Composition", "", *_dataset(known.get("dataset") or {})]
+    for heading, texts in (
+        ("Collection process", collection),
+        ("Preprocessing, cleaning, labelling", preprocessing),
+        ("Uses", uses),
+    ):
+        lines += [f"## {heading}", "", *_written(texts)]
+    lines += ["Not for:", "", *_list(not_for)] if not_for else []
+    for heading, texts in (("Distribution", distribution), ("Maintenance", maintenance)):
+        lines += [f"## {heading}", "", *_written(texts)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
 def escape(text: str) -> str:
     r"""Return `text` in one line that Markdown and HTML show as it is: no markup, no link, no mention, no table cell.
 
@@ -127,11 +172,18 @@ def _scores(record: Mapping[str, Any]) -> list[str]:
     ]
     columns = ["score", "value", "interval"] + (["floor", "its value", "its interval"] if floors else [])
     note = str(record.get("scores_note") or "")
-    return [*_table(columns, cells), *([escape(note), ""] if note else [])]
+    lines = [*_table(columns, cells), *([escape(note), ""] if note else [])]
+    for table in sections.slices(record):
+        lines += [f"{escape(table['title']).capitalize()}:", "", *_table(table["columns"], table["rows"])]
+    return lines
 
 
 def _facts(rows: Sequence[tuple[str, str]]) -> list[str]:
     return [*(f"- {escape(name)}: {escape(text)}" for name, text in rows), ""] if rows else []
+
+
+def _written(texts: Sequence[str]) -> list[str]:
+    return _list(texts) if texts else ["Nothing was written down.", ""]
 
 
 def _list(texts: Sequence[str]) -> list[str]:

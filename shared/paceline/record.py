@@ -41,6 +41,7 @@ class Run:
         model: what was built: its name, size and settings.
         device: what the run computes on, as `device.Device.state` gives it.
         scores: the test figures, `{name: {"value", "low", "high"}}`, intervals where there are any.
+        slices: the scores by group: rows of `slice`, counts, and scores with intervals.
         predictions: what was predicted of this run before it was known.
         history: how training went; `fit_xgboost` and `fit_keras` fill it.
         figures: the domain's own charts for the report (see `report.figure`).
@@ -56,6 +57,7 @@ class Run:
         self.model: dict[str, Any] = {}
         self.device: dict[str, Any] = {}
         self.scores: dict[str, Any] = {}
+        self.slices: list[dict[str, Any]] = []
         self.predictions: list[dict[str, Any]] = []
         self.history: dict[str, Any] = {}
         self.figures: list[dict[str, Any]] = []
@@ -114,6 +116,7 @@ class Run:
             "predictions": self.predictions,
             "history": self.history,
             "scores": self.scores,
+            "slices": self.slices,
             "figures": self.figures,
             "warnings": self.warnings,
             "earlier_sessions": self.earlier_sessions,

@@ -119,6 +119,7 @@ def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], u
         stop_reason=fmt.clip(str(history.get("stop_reason") or ""), 300),
         curves=[_drawn(spec, f"curve-{place}") for place, spec in enumerate(curves.learning_curves(history))],
         scores=_scores(record),
+        slices=sections.slices(record),
         scores_note=fmt.clip(str(record.get("scores_note") or ""), 600),
         figures=figures,
         left_out=left_out,

@@ -23,9 +23,9 @@ def prepare(record: Mapping[str, Any]) -> dict[str, Any]:
     known: dict[str, Any] = redact(atomic.plain(dict(record)))
     for key in ("config", "device", "hardware", "software", "dataset", "model", "phases", "spans", "history", "scores"):
         known[key] = known[key] if isinstance(known.get(key), dict) else {}
-    for key in ("predictions", "figures", "warnings", "earlier_sessions"):
+    for key in ("slices", "predictions", "figures", "warnings", "earlier_sessions"):
         known[key] = known[key] if isinstance(known.get(key), list) else []
-    for key in ("predictions", "figures", "earlier_sessions"):
+    for key in ("slices", "predictions", "figures", "earlier_sessions"):
         known[key] = [item for item in known[key] if isinstance(item, dict)]
     for key in ("phases", "spans"):
         known[key] = {name: seconds for name, seconds in known[key].items() if fmt.is_number(seconds)}
@@ -181,6 +181,15 @@ def scores(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
+def slices(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the scores by group as a table (see `tables`), each score with its interval; empty without any."""
+    rows = [
+        {key: _with_interval(value) if isinstance(value, Mapping) else value for key, value in row.items()}
+        for row in record.get("slices") or []
+    ]
+    return tables({"scores by group": rows}) if rows else []
+
+
 def ledger(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the rows of the ledger (phases with their parts), the total, and the difference that closes it."""
     wall = record.get("wall_seconds") or 0.0
@@ -328,6 +337,12 @@ def _ledger_row(name: str, seconds: float, wall: float, *, part: bool) -> dict[s
 
 def _seconds(seconds: float) -> str:
     return f"{seconds:,.2f}"
+
+
+def _with_interval(score: Mapping[str, Any]) -> str:
+    between = interval_text(score)
+    value = score.get("value")
+    return f"{score_text(value if fmt.is_number(value) else None)}{f' ({between})' if between else ''}"
 
 
 def _is_table(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The words of the model card that only this domain can say; the frame and the figures are the library's."""
+"""The words of the model card and the data card that only this domain can say; frame and figures are the library's."""
 
 from __future__ import annotations
 
@@ -28,6 +28,43 @@ def model_card(record: dict[str, Any]) -> str:
         ),
         factors=("channel", "country", "merchant category", "amount", "age of the customer relationship"),
         ethical_considerations=(
-            "False alerts fall on people: compare the rates between groups of customers before it is used.",
+            "False alerts fall on people: compare the false positive rates by group, under Quantitative analyses, "
+            "before it is used, and read the intervals: a group with few transactions proves little either way.",
+            "The age of an account is counted from the customer's first transaction in the data, not from its opening.",
+        ),
+    )
+
+
+def data_card(record: dict[str, Any]) -> str:
+    """Return DATA_CARD.md for the data of a run, from its record."""
+    simulated = record["config"]["data"]["source"] == "synthetic"
+    return card.data_card(
+        record,
+        title="Card transactions",
+        motivation=(
+            "Simulated, so that a project can train before it has data of its own; nothing in it is a real person's."
+            if simulated
+            else "Write here why these transactions were collected, and by whom."
+        ),
+        collection=(
+            ("Made by `synthetic.py` from the seed in the configuration: the same seed gives the same transactions.",)
+            if simulated
+            else ("Write here from which systems they come, over what time, and on which legal basis.",)
+        ),
+        preprocessing=(
+            "Times are in UTC; one without a zone was taken as UTC. Rows that could not be used are in the quarantine.",
+            "A label counts from the moment it arrived. Where none is given it arrives after data.label_delay_days.",
+            "A fraud that nobody reported is labelled honest: the share of frauds is that of reported frauds.",
+        ),
+        uses=("Training and judging models that rank transactions for review.",),
+        not_for=(
+            "Judging a person: an account with a fraudulent transaction is a victim's more often than a culprit's.",
+            *(("Conclusions about real fraud: its patterns are those that were put in.",) if simulated else ()),
+        ),
+        distribution=(
+            ("May be passed on freely.",) if simulated else ("Write here who may have them; ids are personal data.",)
+        ),
+        maintenance=(
+            "The figures above are of the run named at the top; every run writes them again from what it read.",
         ),
     )

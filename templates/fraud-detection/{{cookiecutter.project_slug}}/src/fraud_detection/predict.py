@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fraud_detection import data, examples, features, metrics, model, reasons
+from fraud_detection import data, examples, features, groups, metrics, model, reasons
 from fraud_detection.config import Config
 from fraud_detection.decisions import Decision
 from fraud_detection.splits import PrequentialSplit
@@ -19,14 +19,12 @@ from paceline import record
 from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 
-SLICED_BY = ("channel", "country", "mcc", "portfolio")
 SCORED_ROWS = 1 << 18  # at a time: what scoring needs beside the features stays below 100 MB
 SCORED = {
     "fraud_probability": pl.Float64(),
     "alert": pl.Boolean(),
     **{f"reason_{number + 1}": pl.String() for number in range(reasons.MOST)},
 }
-MOST_SLICES = 12  # of a column; a column with more values is not one to slice by
 
 
 @dataclass(frozen=True)
@@ -69,15 +67,10 @@ def evaluate(folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     _, test_on = examples.divide(table, _known_features(table, run), fold)
     probabilities = run.decision.probabilities(run.model.logits(test_on.X))
     seed, threshold = run.config.train.seed, run.decision.threshold
-    evaluated = table[fold.test]
-    groups = {name: evaluated[name] for name in SLICED_BY if name in evaluated.columns}
-    groups = {name: values for name, values in groups.items() if values.n_unique() <= MOST_SLICES}
-    quartile = np.digitize(test_on.amounts, np.quantile(test_on.amounts, [0.25, 0.5, 0.75])) + 1
-    groups["amount_quartile"] = pl.Series(quartile)
     return {
         "run": str(folder),
         "scores": metrics.score(test_on, probabilities, threshold, run.config.report, seed=seed),
-        "slices": metrics.slices(test_on.y, probabilities, threshold, groups),
+        "slices": metrics.slices(test_on.y, probabilities, threshold, groups.of(table, fold.test)),
         "test": fold.state(),
         "quarantined": quarantine.quarantined,
     }

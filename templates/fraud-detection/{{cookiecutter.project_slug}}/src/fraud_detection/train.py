@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fraud_detection import data, decisions, examples, features, figures, metrics, model
-from fraud_detection.cards import model_card
+from fraud_detection import data, decisions, examples, features, figures, groups, metrics, model
+from fraud_detection.cards import data_card, model_card
 from fraud_detection.config import Config
 from fraud_detection.splits import PrequentialSplit
 from paceline import atomic, record
@@ -67,6 +67,8 @@ def train(
         with run.phase("score"):
             probabilities = decision.probabilities(fitted.logits(test_on.X))
             run.scores = metrics.score(test_on, probabilities, decision.threshold, config.report, seed=seed)
+            by_group = groups.of(table, latest.test)
+            run.slices = metrics.slices(test_on.y, probabilities, decision.threshold, by_group)
             with run.phase("score/floor"):  # logistic regression, through the same two folds
                 trial = model.Linear.fit(select_on, l2=config.train.l2)
                 choice = decisions.decide(config.report, trial.logits(decide_on.X), decide_on)
@@ -82,6 +84,7 @@ def train(
             saved = fitted.save(run.folder)
             run.model = {"name": name, **fitted.state(), **saved, "features": X.columns, **decision.state()}
             atomic.write_text(run.folder / "MODEL_CARD.md", model_card(run.state()))
+            atomic.write_text(run.folder / "DATA_CARD.md", data_card(run.state()))
     return {
         "run": str(run.folder),
         "status": run.status,

@@ -1,0 +1,54 @@
+"""The groups that scores are sliced by."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from fraud_detection import groups, metrics
+
+START = datetime(2025, 1, 1)
+
+
+def table(**columns: list[str]) -> pl.DataFrame:
+    """Six transactions: a customer seen on days 0, 6, 7, 30 and 90, and one seen on day 90 only."""
+    days = [0, 6, 7, 30, 90, 90]
+    return pl.DataFrame(
+        {
+            "datetime": [START + timedelta(days=day) for day in days],
+            "customer_id": ["a", "a", "a", "a", "a", "b"],
+            "amount": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+            **columns,
+        }
+    )
+
+
+def test_age_of_the_account_counts_from_the_first_transaction() -> None:
+    """Also where the first one is not among the rows that are judged."""
+    found = groups.of(table(), np.arange(1, 6))["account_age_days"].to_list()
+    assert ["0 to 6", "7 to 29", "30 to 89", "90 and more", "0 to 6"] == found
+
+
+def test_ages_come_in_their_order() -> None:
+    """Slices are sorted by age, not by the alphabet, in which 7 follows 30."""
+    by_age = {"age": groups.of(table(), np.arange(6))["account_age_days"]}
+    rows = metrics.slices(np.array([1, 0, 1, 0, 1, 0], np.int8), np.full(6, 0.5), 0.4, by_age)
+    assert ["age=0 to 6", "age=7 to 29", "age=30 to 89", "age=90 and more"] == [row["slice"] for row in rows]
+
+
+def test_columns_with_many_values_are_no_groups() -> None:
+    """Thirteen merchant categories would be a list, not a comparison; a channel is one."""
+    many = pl.concat([table(mcc=[str(i + 6 * part) for i in range(6)], channel=["pos"] * 6) for part in range(3)])
+    assert ["channel", "amount_quartile", "account_age_days"] == list(groups.of(many, np.arange(18)))
+    assert "mcc" in groups.of(many, np.arange(12))
+
+
+def test_false_positive_rate_is_of_the_honest() -> None:
+    """Of three honest payments of a group one is stopped; frauds do not count."""
+    labels = np.array([0, 0, 0, 1, 1, 0], np.int8)
+    (row, _) = metrics.slices(
+        labels, np.array([0.9, 0.1, 0.1, 0.9, 0.1, 0.9]), 0.5, {"channel": pl.Series(["atm"] * 5 + ["pos"])}
+    )
+    assert (1 / 3, 1 / 2, 1 / 2) == tuple(row[name]["value"] for name in ("false_positive_rate", "precision", "recall"))
