@@ -46,7 +46,7 @@ def main() -> None:
         }.items():
             table.filter(rows).rename({name: column for name, column in data.HANDBOOK.model_dump().items()
                                        if name in table.columns}).write_parquet(folder / f"{part}.parquet")  # fmt: skip
-        done = subprocess.run([sys.executable, __file__, run, name], check=True, capture_output=True, text=True)  # noqa: S603 -- this file
+        done = subprocess.run([sys.executable, __file__, run, name], check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 -- this file
         found = json.loads(done.stdout)
         options = ["--set", "data.source=handbook", "--set", f"data.path={folder / 'history.parquet'}"]
         words = [*COMMAND, "predict", run, str(folder / "new.parquet"), "--output", str(folder / "out.csv"), *options]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,21 @@ def write(run_folders: Sequence[Path], runs: Path) -> dict[str, Any]:
     return {**_written(runs / "index.html", index(found)), "runs": len(found), "unreadable": unreadable}
 
 
-def write_sheet(path: Path, title: str, facts: dict[str, Any]) -> dict[str, Any]:
-    """Write `facts` as a page to `path` and as JSON beside it, and return them with the page's path as `sheet`."""
+def write_sheet(
+    path: Path, title: str, facts: dict[str, Any], figures: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Write `facts` as a page to `path` and as JSON beside it, and return them with the page's path as `sheet`.
+
+    Args:
+        path: of the page.
+        title: its heading.
+        facts: by name; lists of mappings become tables.
+        figures: charts above the facts, see `figure`.
+    """
     from paceline.report.page import sheet
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(path, sheet(title, facts))
+    atomic.write_text(path, sheet(title, facts, figures))
     atomic.write_json(path.with_suffix(".json"), facts)
     return {**facts, "sheet": str(path)}
 

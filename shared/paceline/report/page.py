@@ -92,10 +92,16 @@ def index(records: Sequence[Mapping[str, Any]]) -> str:
     return _page("index.html.jinja", title="Runs", rows=rows)
 
 
-def sheet(title: str, facts: Mapping[str, Any]) -> str:
-    """Return a data sheet as an HTML page: facts by name, lists of records as tables."""
+def sheet(title: str, facts: Mapping[str, Any], figures: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Return a data sheet as an HTML page: figures, facts by name, lists of records as tables."""
     known = redact(atomic.plain(dict(facts)))
-    return _page("sheet.html.jinja", title=title, facts=sections.facts(known), tables=sections.tables(known))
+    return _page(
+        "sheet.html.jinja",
+        title=title,
+        figures=[_drawn(figure.check(redact(spec)), f"figure-{place}") for place, spec in enumerate(figures)],
+        facts=sections.facts(known),
+        tables=[table for key, value in known.items() for table in sections.rows(key, value)],
+    )
 
 
 def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], unfit: int, *, left_out: int) -> str:

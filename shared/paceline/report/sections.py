@@ -182,12 +182,20 @@ def scores(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def slices(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the scores by group as a table (see `tables`), each score with its interval; empty without any."""
-    rows = [
-        {key: _with_interval(value) if isinstance(value, Mapping) else value for key, value in row.items()}
-        for row in record.get("slices") or []
-    ]
-    return tables({"scores by group": rows}) if rows else []
+    """Return the scores by group as a table, each score with its interval; empty without any."""
+    return rows("scores_by_group", record.get("slices"))
+
+
+def rows(name: str, value: Any) -> list[dict[str, Any]]:
+    """Return `value` as a table called `name`, each score in it in one cell with its interval; empty where it is none."""
+    if isinstance(value, list):
+        value = [
+            {key: _with_interval(cell) if _is_score(cell) else cell for key, cell in row.items()}
+            if isinstance(row, Mapping)
+            else row
+            for row in value
+        ]
+    return tables({name: value})
 
 
 def ledger(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -337,6 +345,10 @@ def _ledger_row(name: str, seconds: float, wall: float, *, part: bool) -> dict[s
 
 def _seconds(seconds: float) -> str:
     return f"{seconds:,.2f}"
+
+
+def _is_score(value: Any) -> bool:
+    return isinstance(value, Mapping) and "value" in value
 
 
 def _with_interval(score: Mapping[str, Any]) -> str:

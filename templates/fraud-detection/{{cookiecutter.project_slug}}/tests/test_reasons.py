@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 import xgboost
+from polars.testing import assert_frame_equal
 
-from fraud_detection import features
-from fraud_detection.config import Data
+from fraud_detection import features, predict
+from fraud_detection.config import Config, Data
+from fraud_detection.decisions import Decision
 from fraud_detection.model import Boosted, Linear
 from fraud_detection.reasons import MOST, describe, explain
+from paceline import calibrate
 
 NAMES = features.names(Data())
 
@@ -99,3 +103,19 @@ def test_contributions_of_the_linear_model_sum_to_the_logits() -> None:
 def test_at_most_three_reasons() -> None:
     """However many features raised the score."""
     assert MOST == len(explain(NAMES, row(amount=5), np.ones((1, len(NAMES))))[0])
+
+
+def test_alerts_alone_get_reasons_and_parts_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every alert has its reasons, no other row has; scored in parts of 7 rows the result is the same."""
+    rng = np.random.default_rng(3)
+    frame = pl.DataFrame({name: rng.lognormal(size=100) for name in NAMES})
+    X = frame.to_numpy()
+    linear = Linear(X.mean(axis=0), X.std(axis=0), rng.normal(size=len(NAMES)), 0.0)
+    decision = Decision(calibrate.Sigmoid(1.0, 0.0), "cost", 0.7)
+    run = predict.TrainedRun(Config(), linear, decision, NAMES)
+    whole = predict.score(run, frame)
+    assert 0 < whole["alert"].sum() < 100
+    assert whole["alert"].to_list() == whole["reason_1"].is_not_null().to_list()
+    monkeypatch.setattr(predict, "SCORED_ROWS", 7)
+    assert_frame_equal(whole, predict.score(run, frame))
+    assert 0 == len(predict.score(run, frame.head(0)))

@@ -44,6 +44,12 @@ def _predict(arguments: Namespace) -> dict[str, Any]:
     return predict.predict(arguments.run_folder, arguments.inputs, arguments.output, arguments.overrides)
 
 
+def _monitor(arguments: Namespace) -> dict[str, Any]:
+    from fraud_detection import monitor
+
+    return monitor.monitor(arguments.run_folder, arguments.output, arguments.overrides)
+
+
 def _config(arguments: Namespace) -> Any:
     from fraud_detection.config import Config
 
@@ -68,6 +74,11 @@ def _predict_arguments(parser: ArgumentParser) -> None:
     )
 
 
+def _monitor_arguments(parser: ArgumentParser) -> None:
+    _run_argument(parser)
+    parser.add_argument("--output", type=Path, default=Path("monitor.html"), help="the page (default: %(default)s)")
+
+
 COMMANDS = [
     Command(
         "data", "audit the configured transactions: counts, classes, defects, quarantined rows", _data, _data_arguments
@@ -75,6 +86,7 @@ COMMANDS = [
     Command("train", "train, score on the test days, write the report", _train, cli.train_arguments),
     Command("evaluate", "score a run on its test days, with intervals and slices", _evaluate, _run_argument),
     Command("predict", "score new transactions by a run, with reasons for the alerts", _predict, _predict_arguments),
+    Command("monitor", "what has moved since a run's training, and its quality by week", _monitor, _monitor_arguments),
     cli.REPORT,
 ]
 

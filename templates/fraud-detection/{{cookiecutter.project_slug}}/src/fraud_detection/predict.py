@@ -64,7 +64,7 @@ def evaluate(folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     quarantine = Quarantine()
     table = data.load(run.config.data, quarantine)
     fold = PrequentialSplit(table, run.config.data).final()
-    _, test_on = examples.divide(table, _known_features(table, run), fold)
+    _, test_on = examples.divide(table, known_features(table, run), fold)
     probabilities = run.decision.probabilities(run.model.logits(test_on.X))
     seed, threshold = run.config.train.seed, run.decision.threshold
     return {
@@ -100,7 +100,7 @@ def predict(folder: Path, inputs: Sequence[Path], output: Path, overrides: Seque
         [data.load_unlabelled(path, run.config.data, quarantine) for path in inputs], how="diagonal_relaxed"
     )
     table = data.append(data.load(run.config.data, Quarantine()), new)
-    scored = pl.concat([new.select("transaction_id"), score(run, _known_features(table, run).tail(len(new)))],
+    scored = pl.concat([new.select("transaction_id"), score(run, known_features(table, run).tail(len(new)))],
                        how="horizontal")  # fmt: skip
     output.parent.mkdir(parents=True, exist_ok=True)
     if output.suffix == ".csv":
@@ -126,12 +126,13 @@ def score(run: TrainedRun, known: pl.DataFrame) -> pl.DataFrame:
             found = reasons.explain(run.features, X[places], run.model.contributions(X[places]))
             for place, lines in zip(places, found, strict=True):
                 texts[place, : len(lines)] = lines
-        columns = {f"reason_{number + 1}": texts[:, number] for number in range(reasons.MOST)}
+        columns = {f"reason_{number + 1}": texts[:, number].tolist() for number in range(reasons.MOST)}
         parts.append(pl.DataFrame({"fraud_probability": probabilities, "alert": alert, **columns}, schema=SCORED))
     return pl.concat(parts)
 
 
-def _known_features(table: pl.DataFrame, run: TrainedRun) -> pl.DataFrame:
+def known_features(table: pl.DataFrame, run: TrainedRun) -> pl.DataFrame:
+    """Return the features of `table`, refused where they are not those that the run's model knows."""
     found = features.compute(table, run.config.data)
     if found.columns != run.features:
         raise PacelineError(

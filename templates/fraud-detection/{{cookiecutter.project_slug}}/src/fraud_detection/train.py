@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fraud_detection import data, decisions, examples, features, figures, groups, metrics, model
+from fraud_detection import data, decisions, examples, features, figures, groups, metrics, model, monitor
 from fraud_detection.cards import data_card, model_card
 from fraud_detection.config import Config
 from fraud_detection.splits import PrequentialSplit
@@ -79,6 +79,10 @@ def train(
                 scores["floor"] = floor_scores[metric]
             both = {name: probabilities, "logistic regression": floor}
             run.figures = figures.draw(test_on, both, decision.threshold, config.report)
+            known = (decision.probabilities(fitted.logits(train_on.X)), probabilities)
+            run.dataset["stability"] = monitor.stability(X.columns, train_on.X, test_on.X, known)
+            weeks = monitor.of_test(table, latest, probabilities, decision.threshold, config.data)
+            run.figures += monitor.draw(run.dataset["stability"], weeks)
 
         with run.phase("finalise"):
             saved = fitted.save(run.folder)

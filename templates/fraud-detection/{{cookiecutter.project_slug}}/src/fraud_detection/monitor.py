@@ -1,0 +1,251 @@
+"""A model in use: have its inputs and its scores moved since training, and how good is it, week by week?
+
+Movement is seen at once, by the population stability index. Quality is seen behind the label delay: a week is judged
+when its labels have had `label_delay_days` to arrive, and the weeks after it are listed as waiting, not as good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fraud_detection import data
+from fraud_detection.config import Data
+from fraud_detection.metrics import Ranking
+from fraud_detection.predict import known_features, load
+from fraud_detection.splits import Fold
+from paceline import intervals, record, report
+from paceline.errors import PacelineError
+from paceline.quarantine import Quarantine
+from paceline.report import figure
+
+Floats = NDArray[np.floating[Any]]
+
+BINS = 10
+LEAST_SHARE = 1e-4  # an empty bin counts as this share: the index would be infinite
+# The bands in use since Siddiqi, "Credit Risk Scorecards" (2006): a convention, not a test.
+BANDS = ((0.1, "stable"), (0.25, "moved"), (np.inf, "moved far"))
+WEEK_DAYS = 7
+
+
+def stability_index(before: Floats, after: Floats) -> float:
+    """Return the population stability index of `after` against `before`: 0 where they are distributed alike.
+
+    The sum of `(q - p) ln(q / p)` over bins at the tenths of `before`, p and q the shares of each there; ties at an end
+    go to the lower bin, and values repeated over several tenths share one bin.
+
+    Args:
+        before: values of the training window, not empty.
+        after: values of the later window, not empty.
+
+    >>> round(stability_index(np.arange(100.0), np.arange(100.0)), 6)
+    0.0
+    >>> stability_index(np.arange(100.0), np.arange(50.0, 150.0)) > 0.25
+    True
+    """
+    edges = np.unique(np.quantile(before, np.linspace(0, 1, BINS + 1)[1:-1], method="lower"))
+    p, q = (
+        np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1) / len(values)
+        for values in (before, after)
+    )
+    used = (p > 0) | (q > 0)
+    p, q = np.maximum(p[used], LEAST_SHARE), np.maximum(q[used], LEAST_SHARE)
+    return float(((q - p) * np.log(q / p)).sum())
+
+
+def band(index: float) -> str:
+    """Return what a stability index is taken to mean.
+
+    >>> band(0.05), band(0.1), band(0.3)
+    ('stable', 'moved', 'moved far')
+    """
+    return next(name for limit, name in BANDS if index < limit)
+
+
+def stability(
+    names: Sequence[str], before: NDArray[np.float32], after: NDArray[np.float32], scores: Sequence[Floats]
+) -> list[dict[str, Any]]:
+    """Return a row for the score and each feature: `name`, `stability_index`, `band`; the most moved feature first.
+
+    Args:
+        names: of the features.
+        before: their values in the training window, shape (rows, features).
+        after: their values in the later window.
+        scores: those of both windows. The model has seen the labels of the first, so its scores there are sharper.
+    """
+    found = [(name, stability_index(before[:, place], after[:, place])) for place, name in enumerate(names)]
+    rows = [("score", stability_index(*scores)), *sorted(found, key=lambda row: -row[1])]
+    return [{"name": name, "stability_index": index, "band": band(index)} for name, index in rows]
+
+
+def weekly(
+    table: pl.DataFrame,
+    probabilities: Floats,
+    threshold: float,
+    *,
+    start: datetime,
+    as_of: datetime,
+    delay_days: int,
+) -> list[dict[str, Any]]:
+    """Return a row for each whole week since `start`: counts, alerts, and its quality once its labels are in.
+
+    Args:
+        table: transactions with `datetime, fraud, labelled_at`; a week that they do not fill is left out.
+        probabilities: of fraud, one for each.
+        threshold: the probability from which on a transaction is an alert.
+        start: when the first week begins.
+        as_of: what was labelled after this moment is not known yet.
+        delay_days: how long labels take. A fraud that was reported later than this and after `as_of` counts as honest.
+
+    Returns:
+        `week` (its first day), `transactions`, `alerts`, `labels` (`arrived` or `waiting`); for a week whose labels
+        have arrived also `frauds`, `average_precision`, and `recall` and `precision` with Wilson's intervals.
+    """
+    rows = []
+    for begin in _weeks(start, table["datetime"].max()):
+        end = begin + timedelta(days=WEEK_DAYS)
+        of_week = table.select(pl.col("datetime").is_between(begin, end, closed="left")).to_series().to_numpy()
+        scores = probabilities[of_week]
+        alert = scores >= threshold
+        row: dict[str, Any] = {"week": f"{begin:%Y-%m-%d}", "transactions": len(scores), "alerts": int(alert.sum())}
+        if end + timedelta(days=delay_days) > as_of:
+            rows.append(row | {"labels": "waiting"})
+            continue
+        known = (pl.col("fraud") == 1) & (pl.col("labelled_at") <= as_of)
+        fraud = table.filter(of_week).select(known.fill_null(False)).to_series().to_numpy()
+        caught = int((fraud & alert).sum())
+        precision = (
+            Ranking(fraud.astype(np.int8), scores).average_precision(np.ones(len(scores))) if len(scores) else None
+        )
+        rows.append(
+            row
+            | {
+                "labels": "arrived",
+                "frauds": int(fraud.sum()),
+                "average_precision": precision,
+                "recall": intervals.wilson(caught, int(fraud.sum())).state(),
+                "precision": intervals.wilson(caught, int(alert.sum())).state(),
+            }
+        )
+    return rows
+
+
+def of_test(
+    table: pl.DataFrame, fold: Fold, probabilities: Floats, threshold: float, config: Data
+) -> list[dict[str, Any]]:
+    """Return `weekly` for what `fold` is judged on, in hindsight: with all labels that came within the delay."""
+    delay = config.label_delay_days
+    as_of = fold.test_end + timedelta(days=delay)
+    chosen = table[fold.test]
+    return weekly(chosen, probabilities, threshold, start=fold.test_start, as_of=as_of, delay_days=delay)
+
+
+def monitor(folder: Path, output: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Write how inputs, scores and quality of the run in `folder` have moved since its training, as a page and JSON.
+
+    The configured data (`overrides` may name newer ones) must reach back to the training window. All transactions from
+    the run's test on are judged, those of cards known as compromised included, as they come in. What a label was is
+    taken as it is known at the end of the data.
+
+    Args:
+        folder: the run.
+        output: the page; the JSON lies beside it.
+        overrides: `section.key=value` texts.
+
+    Returns:
+        `run`, `training` and `later` (first and last day), `stability` and `weeks` (see those), `sheet`.
+
+    Raises:
+        PacelineError: as `predict.load`, or the data do not cover the training window and a later day.
+    """
+    run = load(folder, overrides)
+    fold = record.read(folder)["dataset"]["folds"]["test"]
+    table = data.load(run.config.data, Quarantine())
+    training = [datetime.fromisoformat(day) for day in fold["train"]]
+    later = datetime.fromisoformat(fold["test"][0])
+    before, after = _windows(table["datetime"], training[0], training[1] + timedelta(days=1), later)
+    found = known_features(table, run)
+    X_before, X_after = (found.filter(rows).cast(pl.Float32).to_numpy(order="c") for rows in (before, after))
+    scores = tuple(run.decision.probabilities(run.model.logits(X)) for X in (X_before, X_after))
+    moved = stability(run.features, X_before, X_after, scores)
+    weeks = weekly(
+        table.filter(after),
+        scores[1],
+        run.decision.threshold,
+        start=later,
+        as_of=_day_after(table["datetime"][-1]),
+        delay_days=run.config.data.label_delay_days,
+    )
+    facts = {
+        "run": str(folder),
+        "training": fold["train"],
+        "later": [fold["test"][0], f"{table['datetime'][-1]:%Y-%m-%d}"],
+        "stability": moved,
+        "weeks": weeks,
+    }
+    return report.write_sheet(output, "Since training", facts, draw(moved, weeks))
+
+
+def draw(rows: list[dict[str, Any]], weeks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the charts of `stability` and `weekly`."""
+    most = rows[: figure.MOST_ROWS]
+    figures = [
+        figure.bar(
+            "What has moved since training",
+            [figure.series("index", [row["name"] for row in most], [row["stability_index"] for row in most])],
+            x_label="population stability index",
+            y_label="",
+            caption="Against the training window, in its tenths. Below 0.1 is called stable, above 0.25 moved far.",
+        )
+    ]
+    judged = [row for row in weeks if row["labels"] == "arrived" and row["frauds"]]
+    if judged:
+        waiting = sum(row["labels"] == "waiting" for row in weeks)
+        figures.append(
+            figure.interval(
+                "How good it is, week by week",
+                [
+                    figure.series(
+                        name,
+                        [row["week"] for row in judged],
+                        [row[name]["value"] for row in judged],
+                        [row[name]["low"] for row in judged],
+                        [row[name]["high"] for row in judged],
+                    )
+                    for name in ("recall", "precision")
+                ],
+                x_label="share, with its 95 % interval",
+                y_label="week from",
+                caption=f"Weeks whose labels have arrived; {waiting} more wait for theirs.",
+            )
+        )
+    return figures
+
+
+def _windows(
+    time: pl.Series, first: datetime, end: datetime, later: datetime
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which rows are of the training window and which of the later one."""
+    before, after = ((time >= first) & (time < end)).to_numpy(), (time >= later).to_numpy()
+    if time[0] >= first + timedelta(days=1) or not before.any() or not after.any():
+        raise PacelineError(
+            f"The data are of {time[0]:%Y-%m-%d} to {time[-1]:%Y-%m-%d}, but the model learned from "
+            f"{first:%Y-%m-%d} on and is in use from {later:%Y-%m-%d} on.",
+            "Name data that cover both: --set data.path=...",
+        )
+    return before, after
+
+
+def _day_after(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
+def _weeks(start: datetime, last: Any) -> list[datetime]:
+    whole = (_day_after(last) - start).days // WEEK_DAYS if last is not None else 0
+    return [start + timedelta(days=WEEK_DAYS * number) for number in range(whole)]
