@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -86,6 +87,7 @@ def fit(rows: Rows) -> Fit:
         patience: int = 0,
         watch: bool = True,
         checkpoint_seconds: float = 1e9,
+        start: xgboost.Booster | None = None,
     ) -> fit_xgboost.Fitted:
         with Progress({"select": rounds}, unit="round") as progress:
             return fit_xgboost.fit(
@@ -99,6 +101,7 @@ def fit(rows: Rows) -> Fit:
                 stage="select",
                 run=run,
                 progress=progress,
+                start=start,
             )
 
     return fit_
@@ -379,3 +382,56 @@ def test_a_saved_model_loads_and_a_changed_one_is_refused(
     path.unlink()
     with pytest.raises(PacelineError, match=r"cannot be read: No such file or directory\. Name a run that finished\."):
         fit_xgboost.load_model(path, saved["sha256"])
+
+
+def test_added_trees_continue_the_booster(fit: Fit, open_run: Callable[..., Run], tmp_path: Path, rows: Rows) -> None:
+    """30 rounds on top of 20 are 50 trees, the first 20 unchanged, and as good as 50 in one go, if not the same."""
+    first = fit(open_run(tmp_path / "a"), rounds=20)
+    before = raw(first.booster)
+    added = fit(open_run(tmp_path / "b"), rounds=30, start=first.booster)
+    assert (30, 50) == (added.rounds, added.booster.num_boosted_rounds())
+    assert first.booster.get_dump() == added.booster[:20].get_dump()
+    assert before == raw(first.booster)
+    in_one = fit(open_run(tmp_path / "c"), rounds=50)
+    losses = [float(b.eval(rows[0]).rpartition(":")[2]) for b in (first.booster, added.booster, in_one.booster)]
+    assert losses[0] < losses[1]
+    assert pytest.approx(losses[2], abs=0.02) == losses[1]
+
+
+def test_added_trees_stop_early_by_their_own_rounds(fit: Fit, open_run: Callable[..., Run], tmp_path: Path) -> None:
+    """The best round counts the added trees; those before it are all kept."""
+    first = fit(open_run(tmp_path / "a"), rounds=20)
+    added = fit(open_run(tmp_path / "b"), rounds=200, patience=5, start=first.booster)
+    assert added.rounds < 195
+    assert 20 + added.rounds == added.booster.num_boosted_rounds()
+
+
+def test_added_trees_resume_to_the_same_bytes(
+    fit: Fit, open_run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped after a chunk and resumed, a continued booster ends as if it had not been stopped."""
+    first = fit(open_run(tmp_path / "a"), rounds=20).booster
+    straight = fit(open_run(tmp_path / "b"), start=first)
+    monkeypatch.setattr(Signal, "looks", 2)
+    with pytest.raises(Stopped):
+        fit(open_run(tmp_path / "c"), start=first)
+    monkeypatch.setattr(Signal, "looks", 10**9)
+    assert raw(straight.booster) == raw(fit(open_run(tmp_path / "c"), start=first).booster)
+
+
+def test_refresh_keeps_the_trees_and_learns_their_leaves(fit: Fit, open_run: Callable[..., Run]) -> None:
+    """Splits stay where they are; on rows with the opposite labels the leaves turn around."""
+    first = fit(open_run(), PLAIN, rounds=10).booster
+    before = raw(first)
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(2000, 8)).astype(np.float32)
+    turned = (X[:, 0] < 1).astype(np.float32)
+    refreshed = fit_xgboost.refresh({**SAMPLED, "max_bin": 64}, first, xgboost.DMatrix(X, turned))
+
+    def splits(booster: xgboost.Booster) -> list[str]:
+        return [part for tree in booster.get_dump() for part in re.findall(r"\[.*?\]", tree)]
+
+    assert splits(first) == splits(refreshed)
+    assert before == raw(first)
+    assert np.corrcoef(first.inplace_predict(X), turned)[0, 1] < -0.3
+    assert np.corrcoef(refreshed.inplace_predict(X), turned)[0, 1] > 0.3

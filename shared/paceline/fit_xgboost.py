@@ -66,6 +66,7 @@ def fit(
     stage: str,
     run: Run,
     progress: Progress,
+    start: xgboost.Booster | None = None,
 ) -> Fitted:
     """Boost until `rounds`, or until `early_stopping_rounds` rounds brought no better validation score.
 
@@ -85,6 +86,8 @@ def fit(
         run: gets the history, the time by phase and the warnings; its folder is where an earlier session's
             checkpoints are looked for.
         progress: the progress line.
+        start: a booster to add trees to; `rounds` and everything reported count the added ones, and the result holds
+            both. It is left as it is.
 
     Raises:
         Stopped: a signal asked for the end; a later `fit` in the same folder goes on.
@@ -92,7 +95,7 @@ def fit(
     """
     with run.phase("build"):
         boosting = _Boosting(
-            parameters, train, validation, early_stopping_rounds, seed, run.folder / "checkpoints" / stage, run
+            parameters, train, validation, early_stopping_rounds, seed, run.folder / "checkpoints" / stage, run, start
         )
     progress.begin(stage, step=boosting.course.step)
     with Listener(boosting.record_overdue) as listener, run.phase("train"):
@@ -111,7 +114,8 @@ def fit(
     course = boosting.course
     if validation is not None:
         run.history = course.history(stage)
-    booster = boosting.booster if course.kept() == course.step else boosting.booster[: course.kept()]
+    kept = boosting.trees_before + course.kept()
+    booster = boosting.booster if course.kept() == course.step else boosting.booster[:kept]
     return Fitted(booster, course.kept(), course.ended)
 
 
@@ -127,6 +131,7 @@ class _Boosting:
         seed: int,
         folder: Path,
         run: Run,
+        start: xgboost.Booster | None = None,
     ) -> None:
         metric = str(parameters["eval_metric"])
         self.parameters, self.train, self.validation = dict(parameters), train, validation
@@ -134,15 +139,21 @@ class _Boosting:
         self.metric = MONITOR_NAMES.get(metric, metric)
         self.booster = xgboost.Booster(self.parameters, [train] if validation is None else [train, validation])
         self.course = Course("round", f"validation_{self.metric}", metric in LARGER_IS_BETTER, patience)
+        self.trees_before = 0 if start is None else start.num_boosted_rounds()
+        if start is not None:
+            self._take(bytes(start.save_raw("ubj")))
         found, damaged = checkpoint.latest(folder)
         for sentence in damaged:
             run.warn(sentence)
         if found is not None:
-            self.booster.load_model(bytearray(found.files["booster.ubj"]))
-            self.booster.set_param(self.parameters)  # a loaded model brings its own
+            self._take(found.files["booster.ubj"])
             self.course = Course.load(found.files["course.json"])
         self.scored = max((row["step"] for row in self.course.rows if f"train_{self.metric}" in row), default=0)
         self.saved_at, self.saved_step = run.clock.elapsed(), self.course.step
+
+    def _take(self, model: bytes) -> None:
+        self.booster.load_model(bytearray(model))
+        self.booster.set_param(self.parameters)  # a loaded model brings its own
 
     def chunk(self, rounds: int) -> None:
         """Boost to the next chunk boundary, or to the round where training ends."""
@@ -150,7 +161,7 @@ class _Boosting:
         _reseed(self.booster, self.seed + course.step)
         end = min(rounds, course.step - course.step % CHUNK_ROUNDS + CHUNK_ROUNDS)
         while course.step < end and not course.ended:
-            self.booster.update(self.train, course.step)
+            self.booster.update(self.train, self.trees_before + course.step)
             course.step += 1
             row: dict[str, Any] = {"step": course.step}
             if self.validation is not None:
@@ -189,6 +200,36 @@ class _Boosting:
 
     def _score(self, data: xgboost.DMatrix) -> float:
         return float(self.booster.eval_set([(data, "")], self.course.step - 1).rpartition(":")[2])
+
+
+def refresh(parameters: Mapping[str, Any], booster: xgboost.Booster, train: xgboost.DMatrix) -> xgboost.Booster:
+    """Return `booster` with its trees as they are and their leaves learned anew from `train`.
+
+    A leaf that no row of `train` reaches becomes 0, so it wants data that cover what the trees divide. Rows are not
+    sampled, whatever `parameters` say.
+
+    Args:
+        parameters: as for `fit`; those that shape trees have no effect.
+        booster: is left as it is.
+        train: the rows to learn from; a plain `DMatrix`, since trees are walked by values and not by bins.
+
+    Raises:
+        PacelineError: XGBoost refused the parameters or the data.
+    """
+    kept = {name: value for name, value in parameters.items() if name not in ("tree_method", "subsample")}
+    update = {
+        "process_type": "update",
+        "updater": "refresh",
+        "refresh_leaf": True,
+        "verbosity": 0,
+    }  # it warns of `updater`
+    try:
+        refreshed = xgboost.train(kept | update, train, booster.num_boosted_rounds(), xgb_model=booster)
+    except xgboost.core.XGBoostError as error:
+        raise PacelineError(f"XGBoost refused: {_first_line(error)}.", "Check [model] and [train].") from None
+    result = xgboost.Booster()
+    result.load_model(refreshed.save_raw("ubj"))  # without the parameters of the update, which would stick to it
+    return result
 
 
 def _reseed(booster: xgboost.Booster, seed: int) -> None:

@@ -133,7 +133,9 @@ def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], u
         dataset=sections.facts(dataset),
         dataset_tables=sections.tables(dataset),
         model=sections.facts(record.get("model") or {}),
-        model_tables=sections.tables(record.get("model") or {}),
+        model_tables=[
+            table for key, value in (record.get("model") or {}).items() for table in sections.rows(key, value)
+        ],
         device=sections.device(record),
         hardware=sections.facts(hardware),
         hardware_tables=sections.tables(hardware),

@@ -187,7 +187,7 @@ def slices(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def rows(name: str, value: Any) -> list[dict[str, Any]]:
-    """Return `value` as a table called `name`, each score in it in one cell with its interval; empty where it is none."""
+    """Return `value` as a table called `name`, a score and its interval in one cell; empty where it is none."""
     if isinstance(value, list):
         value = [
             {key: _with_interval(cell) if _is_score(cell) else cell for key, cell in row.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -26,6 +27,8 @@ def _train(arguments: Namespace) -> dict[str, Any]:
     from fraud_detection import train
     from paceline import clock
 
+    if arguments.from_run is not None:
+        arguments.overrides.append(f"transfer.from_run={json.dumps(str(arguments.from_run))}")
     config = _config(arguments)
     started = clock.process_start()
     command = cli.command_line(PROGRAM)
@@ -60,6 +63,17 @@ def _data_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, default=Path("data-sheet.html"), help="the sheet (default: %(default)s)")
 
 
+def _train_arguments(parser: ArgumentParser) -> None:
+    cli.train_arguments(parser)
+    parser.add_argument(
+        "--from",
+        type=Path,
+        dest="from_run",
+        metavar="RUN",
+        help="go on from an earlier run's trees with newer data, or with another portfolio's; see [transfer]",
+    )
+
+
 def _run_argument(parser: ArgumentParser) -> None:
     parser.add_argument("run_folder", metavar="RUN", type=Path, help="the folder of a run, below runs/")
 
@@ -83,7 +97,7 @@ COMMANDS = [
     Command(
         "data", "audit the configured transactions: counts, classes, defects, quarantined rows", _data, _data_arguments
     ),
-    Command("train", "train, score on the test days, write the report", _train, cli.train_arguments),
+    Command("train", "train, score on the test days, write the report", _train, _train_arguments),
     Command("evaluate", "score a run on its test days, with intervals and slices", _evaluate, _run_argument),
     Command("predict", "score new transactions by a run, with reasons for the alerts", _predict, _predict_arguments),
     Command("monitor", "what has moved since a run's training, and its quality by week", _monitor, _monitor_arguments),

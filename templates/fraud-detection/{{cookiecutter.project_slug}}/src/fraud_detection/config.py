@@ -92,6 +92,15 @@ class Train(Section):
     checkpoint_seconds: float = Field(30.0, ge=0, description="save at least this often while training")
 
 
+class Transfer(Section):
+    """What an earlier run passes on: to newer data of the same cards, or to another portfolio."""
+
+    from_run: str = Field("", description="folder of an earlier run (xgboost) to go on from; empty: from scratch")
+    way: Literal["compare", "continue", "refresh", "pooled", "scratch"] = Field(
+        "compare", description="compare | continue (more trees) | refresh (new leaves) | pooled (old and new) | scratch"
+    )
+
+
 class Report(Section):
     """How scores become decisions, and what is reported of them."""
 
@@ -111,7 +120,17 @@ class Config(Section):
     data: Data = Data()
     model: Model = Model()
     train: Train = Train()
+    transfer: Transfer = Transfer()
     report: Report = Report()
+
+    @model_validator(mode="after")
+    def _only_trees_go_on(self) -> Config:
+        if self.transfer.from_run and (self.model.name, self.model.booster) != ("xgboost", "gbtree"):
+            raise ValueError(
+                "transfer.from_run (train --from) wants boosted trees without dropout. "
+                "Set model.name = 'xgboost' and model.booster = 'gbtree'."
+            )
+        return self
 
     @model_validator(mode="after")
     def _dart_cannot_be_cut(self) -> Config:

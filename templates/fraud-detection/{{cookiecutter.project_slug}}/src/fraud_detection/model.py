@@ -112,6 +112,28 @@ def unit(config: Config) -> str:
     return {"xgboost": "round", "mlp": "epoch", "logistic_regression": "fit"}[config.model.name]
 
 
+def boosting_parameters(config: Config, computing: device.Device) -> dict[str, Any]:
+    """Return XGBoost's parameters. `scale_pos_weight` stays at 1: weights ruined calibration and lost precision."""
+    model, settings = config.model, config.train
+    return {
+        "objective": "binary:logistic",
+        "eval_metric": "aucpr",
+        "base_score": 0.5,  # XGBoost 3 estimates it from the labels, and rare frauds lose by that
+        "booster": model.booster,
+        "max_depth": model.max_depth,
+        "min_child_weight": model.min_child_weight,
+        "max_bin": model.max_bin,
+        "learning_rate": settings.learning_rate,
+        "subsample": settings.subsample,
+        "colsample_bytree": settings.colsample_bytree,
+        "alpha": settings.l1,
+        "lambda": settings.l2,
+        **({"monotone_constraints": monotone_constraints(features.names(config.data))} if model.monotone else {}),
+        **({"rate_drop": model.dropout} if model.booster == "dart" else {}),
+        **fit_xgboost.engine_parameters(computing),
+    }
+
+
 def monotone_constraints(names: Sequence[str]) -> str:
     """Return XGBoost's constraints for features of these names: risks may only raise the score, the others are free.
 
@@ -138,33 +160,17 @@ class Boosted:
         stage: str,
         run: Run,
         progress: Progress,
+        start: Boosted | None = None,
     ) -> Boosted:
-        """Boost on histograms; see `paceline.fit_xgboost.fit`."""
-        model, settings = config.model, config.train
-        parameters = {
-            "objective": "binary:logistic",
-            "eval_metric": "aucpr",
-            "base_score": 0.5,  # XGBoost 3 estimates it from the labels, and rare frauds lose by that
-            "booster": model.booster,
-            "max_depth": model.max_depth,
-            "min_child_weight": model.min_child_weight,
-            "max_bin": model.max_bin,
-            "learning_rate": settings.learning_rate,
-            "subsample": settings.subsample,
-            "colsample_bytree": settings.colsample_bytree,
-            "alpha": settings.l1,
-            "lambda": settings.l2,
-            **({"monotone_constraints": monotone_constraints(features.names(config.data))} if model.monotone else {}),
-            **({"rate_drop": model.dropout} if model.booster == "dart" else {}),
-            **fit_xgboost.engine_parameters(device.Device(**run.device)),
-        }
+        """Boost on histograms, from nothing or from `start` on; see `paceline.fit_xgboost.fit`."""
+        bins, settings = config.model.max_bin, config.train
         with run.phase("build"):
-            rows = xgboost.QuantileDMatrix(train.X, train.y, max_bin=model.max_bin)
+            rows = xgboost.QuantileDMatrix(train.X, train.y, max_bin=bins)
             watched = None
             if validation is not None:
-                watched = xgboost.QuantileDMatrix(validation.X, validation.y, max_bin=model.max_bin, ref=rows)
+                watched = xgboost.QuantileDMatrix(validation.X, validation.y, max_bin=bins, ref=rows)
         fitted = fit_xgboost.fit(
-            parameters,
+            boosting_parameters(config, device.Device(**run.device)),
             rows,
             watched,
             rounds=rounds,
@@ -174,8 +180,17 @@ class Boosted:
             stage=stage,
             run=run,
             progress=progress,
+            start=None if start is None else start.booster,
         )
         return cls(fitted.booster, fitted.rounds)
+
+    def refresh(self, config: Config, train: Examples, run: Run) -> Boosted:
+        """Return the same trees with leaves learned from `train`; see `paceline.fit_xgboost.refresh`."""
+        with run.phase("build"):
+            rows = xgboost.DMatrix(train.X, train.y)
+        with run.phase("train"):
+            parameters = boosting_parameters(config, device.Device(**run.device))
+            return Boosted(fit_xgboost.refresh(parameters, self.booster, rows), self.steps)
 
     def logits(self, X: NDArray[np.float32]) -> Floats:
         """Return the sum of the trees' leaves for each row."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fraud_detection import data, decisions, examples, features, figures, groups, metrics, model, monitor
+from fraud_detection import data, decisions, examples, features, figures, groups, metrics, model, monitor, retrain
 from fraud_detection.cards import data_card, model_card
 from fraud_detection.config import Config
 from fraud_detection.splits import PrequentialSplit
@@ -36,7 +36,7 @@ def train(
         resume: the folder of a run to go on with.
 
     Returns:
-        `run` (the folder), `status`, `wall_seconds`, `scores`.
+        `run` (the folder), `status`, `wall_seconds`, `scores`, `advice` (on retraining, see `retrain`), `report`.
     """
     name, seed = config.model.name, config.train.seed
     with record.start(config, runs_folder, name=name, command=command, started=started, resume=resume) as run:
@@ -51,18 +51,21 @@ def train(
             earlier, latest = split.validation(), split.final()
             select_on, decide_on = examples.divide(table, X, earlier)
             train_on, test_on = examples.divide(table, X, latest)
+            with run.phase("data/earlier_run"):
+                before = retrain.load(config, table, X.columns)
+            select_on = retrain.without_seen(before, earlier, select_on)
+            train_on = retrain.without_seen(before, latest, train_on)
             run.dataset["folds"] = {"validation": earlier.state(), "test": latest.state()}
 
         run.device = model.choose_device(config, rows=len(train_on.y), run=run).state()
-        with Progress(model.stages(config), unit=model.unit(config)) as progress:
-            fitted = model.fit(config, select_on, decide_on, stage="select", run=run, progress=progress)
+        with Progress(retrain.stages(config), unit=model.unit(config)) as progress:
+            way, fitted, compared = retrain.select(config, before, select_on, decide_on, run=run, progress=progress)
             with run.phase("score/decide"):
                 decision = decisions.decide(config.report, fitted.logits(decide_on.X), decide_on)
             if config.train.refit:
                 progress.finish(next_steps={"refit": fitted.steps})
-                fitted = model.fit(
-                    config, train_on, None, steps=fitted.steps, stage="refit", run=run, progress=progress
-                )
+                steps = fitted.steps
+                fitted = retrain.fit(config, before, way, train_on, steps=steps, run=run, progress=progress)
 
         with run.phase("score"):
             probabilities = decision.probabilities(fitted.logits(test_on.X))
@@ -82,11 +85,11 @@ def train(
             known = (decision.probabilities(fitted.logits(train_on.X)), probabilities)
             run.dataset["stability"] = monitor.stability(X.columns, train_on.X, test_on.X, known)
             weeks = monitor.of_test(table, latest, probabilities, decision.threshold, config.data)
-            run.figures += monitor.draw(run.dataset["stability"], weeks)
+            run.figures += monitor.draw(run.dataset["stability"], weeks) + retrain.draw(compared)
 
         with run.phase("finalise"):
             saved = fitted.save(run.folder)
-            run.model = {"name": name, **fitted.state(), **saved, "features": X.columns, **decision.state()}
+            run.model = {"name": name, **fitted.state(), **saved, "features": X.columns, **decision.state(), **compared}
             atomic.write_text(run.folder / "MODEL_CARD.md", model_card(run.state()))
             atomic.write_text(run.folder / "DATA_CARD.md", data_card(run.state()))
     return {
@@ -94,5 +97,6 @@ def train(
         "status": run.status,
         "wall_seconds": run.wall_seconds,
         "scores": run.scores,
+        "advice": compared.get("advice", ""),
         "report": str(run.folder / "report.html"),
     }
