@@ -121,9 +121,9 @@ def retrain(result: dict[str, Any]) -> str:
     ]
     for row in result["rows"]:
         precision = _spread(row["average_precision"], result["seeds"])
-        lines.append(
-            f"| {row['case']} | {row['new_days']} | {row['way']} | {precision} | {row['seconds']['mean']:.1f} | {row['behind_the_best_shown']} of {result['seeds']} |"
-        )
+        behind = f"{row['behind_the_best_shown']} of {result['seeds']}"
+        cells = (row["case"], row["new_days"], row["way"], precision, f"{row['seconds']['mean']:.1f}", behind)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 
