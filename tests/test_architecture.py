@@ -14,10 +14,10 @@ LIBRARY = ROOT / "shared" / "paceline"
 PACKAGES = {file.parent.name: file.parent for file in ROOT.glob("templates/*/*/src/*/config.py")}
 FRAMEWORKS = {
     "keras": {"fit_keras", "transfer", "device"},
-    "xgboost": {"fit_xgboost"},
+    "xgboost": {"fit_xgboost", "device"},  # `device` asks, inside a function, whether the build knows CUDA
 }
 # Tests of what is no module: a subject of the repository as a whole.
-SUBJECTS = {"architecture", "readme"}
+SUBJECTS = {"architecture", "readme", "resume"}
 
 
 def imports(file: Path) -> set[str]:

@@ -211,7 +211,7 @@ def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> Temperature:
     for _ in range(60):
         middle = (low + high) / 2
         expected = float((_softmax(values * math.exp(middle)) * values).sum(axis=1).mean())
-        low, high = (middle, high) if expected < mean_truth else (low, middle)
+        low, high = (middle, high) if expected <= mean_truth else (low, middle)
     return Temperature(math.exp(-(low + high) / 2))
 
 

@@ -11,13 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paceline import atomic
-from paceline.redact import redact
 from paceline.report import curves, sections
 from paceline.report import format as fmt
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~#$!@])")
-_BLOCK_START = re.compile(r"^([-+=>]|\d+(?=[.)]))")
+_BLOCK_START = re.compile(r"^(\d*)([-+=](?=[\s=-]|$)|(?<=\d)[.)](?=\s|$))")  # a list, a rule, a heading's underline
 
 
 def model_card(
@@ -49,7 +47,7 @@ def model_card(
     Returns:
         Markdown (CommonMark with tables). A part of which nothing is known says so; none is left out.
     """
-    known: dict[str, Any] = redact(atomic.plain(dict(record)))
+    known = sections.prepare(record)
     model = known.get("model") or {}
     dataset = known.get("dataset") or {}
     history = known.get("history") or {}
@@ -80,7 +78,7 @@ def escape(text: str) -> str:
     text = re.sub(r"\s+", " ", "".join(character if character.isprintable() else " " for character in text)).strip()
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = _SPECIAL.sub(r"\\\1", text)
-    text = _BLOCK_START.sub(lambda match: f"\\{match[1]}" if not match[1].isdigit() else f"{match[1]}&#8203;", text)
+    text = _BLOCK_START.sub(r"\1\\\2", text)
     return re.sub(r"(?i)\bwww\.", "www&#46;", text.replace("://", ":&#47;/"))  # no address becomes a link by itself
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 HIDDEN = "(hidden)"
 _KEY = re.compile(r"passw|secret|token|api_?key|credential|private_?key", re.IGNORECASE)
-_IN_URL = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@]+@")
+# Repeats are bounded: a long text without a match would otherwise take quadratic time.
+_IN_URL = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]{0,30}://)[^\s/@]{1,300}@")
 _IN_TEXT = re.compile(
-    r"(?P<key>[\w.-]*(?:passw\w*|secret|token|api_?key|credentials?)\s*[=:]\s*)[^\s,;]+", re.IGNORECASE
+    r"(?P<key>(?:passw|secret|token|api_?key|credential)\w{0,30}\s{0,3}[=:]\s{0,3})[^\s,;]+", re.IGNORECASE
 )
 
 

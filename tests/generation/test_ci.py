@@ -87,14 +87,23 @@ def test_without_pip_the_remedy_is_the_package_to_install(copy: Path, bare_path:
     ] == done.stderr.splitlines()
 
 
-def test_a_step_that_fails_ends_with_its_innermost_cause(copy: Path, bare_path: Path) -> None:
-    """What pip or uv has said is shown, and its last reason is repeated with a remedy."""
+@pytest.mark.parametrize(
+    ("output", "cause"),
+    [
+        ("Collecting\\nERROR: no route to the index\\nhint: none\\n", "no route to the index"),
+        ("error: failed\\n  Caused by: no route\\n  Caused by: no cable\\n", "no cable"),
+        ("error: failed\\n  cause: no cable\\n\\nhint: buy one\\n", "no cable"),
+        ("first\\n2 failed, 3 passed\\n\\n", "2 failed, 3 passed"),
+    ],
+)
+def test_a_step_that_fails_ends_with_its_innermost_cause(copy: Path, bare_path: Path, output: str, cause: str) -> None:
+    """What a tool has said is shown, and its last reason is repeated with a remedy."""
     python = bare_path / "python3"
     python.write_text(
         f"""#!{bare_path}/sh
 case "$*" in
 *--version*) exit 0 ;;
-*install*) printf 'Collecting\\nERROR: no route to the index\\nhint: none\\n' >&2; exit 1 ;;
+*install*) printf '{output}' >&2; exit 1 ;;
 *) exec "{sys.executable}" "$@" ;;
 esac
 """,
@@ -104,9 +113,9 @@ esac
     done = run("demo", folder=copy, environment={"PATH": str(bare_path), "HOME": str(bare_path)})
     assert 1 == done.returncode
     assert re.fullmatch(r"uv +\d+\.\d s\n", done.stdout)
-    assert "Collecting" in done.stderr
+    assert output.split("\\n")[0] in done.stderr
     assert [
-        "FAILED: uv: ERROR: no route to the index",
+        f"FAILED: uv: {cause}",
         "Remedy: See that the package index can be reached, then run this again.",
     ] == done.stderr.splitlines()[-2:]
 

@@ -37,7 +37,7 @@ class Curve(NamedTuple):
 def diagnosis(history: Mapping[str, Any]) -> str:
     """Say what the learning curves show of over- and underfitting, with the figures that show it.
 
-    The rules, on the monitored score, with validation compared beyond three times its own step-to-step noise:
+    The rules, on the monitored score, beyond three times the step-to-step noise of validation:
     overfitting where validation got worse after its best step while training got better; a gap where training stands
     better than validation by more than a tenth of what validation gained; still learning where validation gained at
     least 2 % of its whole gain in the last tenth of the steps; otherwise flat. What cannot be judged is said to be so.
@@ -66,7 +66,8 @@ def diagnosis(history: Mapping[str, Any]) -> str:
     noise = validation.noise()
     sign = validation.sign
     peak = f"validation {name} was best at {unit} {best_step:g} with {fmt.number(sign * at_best)}"
-    if gain <= 3 * noise and best < len(validation.values) - 1:
+    # Noise alone spreads n values over about 2 sqrt(2 ln n) deviations.
+    if gain <= 2 * math.sqrt(2 * math.log(len(validation.values))) * noise and best < len(validation.values) - 1:
         return (
             f"No learning is visible: the validation {name} moved between "
             f"{fmt.number(sign * min(validation.values))} and {fmt.number(sign * at_best)}, no more than its own noise."

@@ -118,8 +118,13 @@ def check(spec: Mapping[str, Any]) -> dict[str, Any]:
     if len(named) > MOST_ROWS:
         raise ValueError(f"figure {name!r} has {len(named)} rows; at most {MOST_ROWS} can be read")
     for reference in figure.get("lines") or []:
-        if not ({"x", "y"} & reference.keys() or {"from", "to"} <= reference.keys()):
+        ends = [reference.get("from"), reference.get("to")]
+        slanted = all(isinstance(end, list) and len(end) == 2 and all(map(fmt.is_number, end)) for end in ends)
+        if not (slanted or fmt.is_number(reference.get("x")) or fmt.is_number(reference.get("y"))):
             raise ValueError(f"figure {name!r}: a line needs x, y, or from and to")
+    for point in figure.get("points") or []:
+        if not (fmt.is_number(point.get("x")) and fmt.is_number(point.get("y"))):
+            raise ValueError(f"figure {name!r}: a point needs x and y")
     return figure
 
 

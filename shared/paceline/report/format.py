@@ -38,14 +38,14 @@ def duration(seconds: float | None) -> str:
         return f"{seconds:.3f} s" if seconds < 0.0995 else f"{seconds:.2f} s"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
-    for size, unit, small_size, small_unit in ((60, "min", 1, "s"), (3600, "h", 60, "min"), (86400, "d", 3600, "h")):
-        if seconds < size - small_size / 2:  # below the unit also when rounded
-            break
-        whole, part = divmod(round(seconds / small_size), size // small_size)
-        text = f"{whole} {unit} {part} {small_unit}"
-    else:
-        return text
-    return f"{seconds:.0f} s" if size == 60 else text
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    whole, minutes, hours = round(seconds), round(seconds / 60), round(seconds / 3600)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{hours // 24} d {hours % 24} h"
 
 
 def number(value: float | None, digits: int = 3) -> str:

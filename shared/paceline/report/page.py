@@ -18,6 +18,7 @@ from paceline.report import curves, figure, sections, svg
 from paceline.report import format as fmt
 
 MOST_BYTES = 1_000_000  # of a page
+_FRAME_BYTES = 2_000  # what the template puts around a figure, escaping of its texts included; rather too much
 
 
 def render(record: Mapping[str, Any]) -> str:
@@ -30,18 +31,22 @@ def render(record: Mapping[str, Any]) -> str:
         record: as `record.Run.state` gives it or `run.json` holds it; parts may be missing or empty, whatever the
             run's status.
     """
-    known = _prepare(record)
+    known = sections.prepare(record)
     specs, unfit = _figures(known)
-    for shown in range(len(specs), -1, -1):
-        page = _run_page(known, specs[:shown], unfit, left_out=len(specs) - shown)
-        if len(page.encode("utf-8")) < MOST_BYTES:
+    figures: list[dict[str, Any]] = []
+    room = MOST_BYTES - len(_run_page(known, [], unfit, left_out=len(specs)).encode("utf-8"))
+    for place, spec in enumerate(specs):
+        drawn = _drawn(spec, f"figure-{place}")
+        room -= sum(len(part.encode("utf-8")) for part in drawn.values()) + _FRAME_BYTES
+        if room < 0:
             break
-    return page
+        figures.append(drawn)
+    return _run_page(known, figures, unfit, left_out=len(specs) - len(figures))
 
 
 def compare(records: Sequence[Mapping[str, Any]]) -> str:
     """Return several runs side by side as an HTML page: time, phases, scores, what differs in their configuration."""
-    runs = [_prepare(record) for record in records]
+    runs = [sections.prepare(record) for record in records]
     phases = list(dict.fromkeys(name for run in runs for name in run.get("phases") or {}))
     scores = list(dict.fromkeys(name for run in runs for name in run.get("scores") or {}))
     rows_of = [dict(sections.configuration(run.get("config") or {})) for run in runs]
@@ -67,7 +72,9 @@ def compare(records: Sequence[Mapping[str, Any]]) -> str:
 
 def index(records: Sequence[Mapping[str, Any]]) -> str:
     """Return a list of runs, the latest first, as an HTML page to lie in the folder that holds theirs."""
-    runs = sorted((_prepare(record) for record in records), key=lambda run: str(run.get("started_at")), reverse=True)
+    runs = sorted(
+        (sections.prepare(record) for record in records), key=lambda run: str(run.get("started_at")), reverse=True
+    )
     rows = []
     for run in runs:
         name, score = sections.leading_score(run)
@@ -87,11 +94,11 @@ def index(records: Sequence[Mapping[str, Any]]) -> str:
 
 def sheet(title: str, facts: Mapping[str, Any]) -> str:
     """Return a data sheet as an HTML page: facts by name, lists of records as tables."""
-    known = _prepare(facts)
+    known = redact(atomic.plain(dict(facts)))
     return _page("sheet.html.jinja", title=title, facts=sections.facts(known), tables=sections.tables(known))
 
 
-def _run_page(record: Mapping[str, Any], specs: Sequence[Mapping[str, Any]], unfit: int, *, left_out: int) -> str:
+def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], unfit: int, *, left_out: int) -> str:
     dataset, hardware = record.get("dataset") or {}, record.get("hardware") or {}
     history = record.get("history") or {}
     ledger = sections.ledger(record)
@@ -113,7 +120,7 @@ def _run_page(record: Mapping[str, Any], specs: Sequence[Mapping[str, Any]], unf
         curves=[_drawn(spec, f"curve-{place}") for place, spec in enumerate(curves.learning_curves(history))],
         scores=_scores(record),
         scores_note=fmt.clip(str(record.get("scores_note") or ""), 600),
-        figures=[_drawn(spec, f"figure-{place}") for place, spec in enumerate(specs)],
+        figures=figures,
         left_out=left_out,
         unfit=unfit,
         dataset=sections.facts(dataset),
@@ -128,11 +135,6 @@ def _run_page(record: Mapping[str, Any], specs: Sequence[Mapping[str, Any]], unf
         seed=record.get("seed"),
         config=sections.configuration(record.get("config") or {}),
     )
-
-
-def _prepare(record: Mapping[str, Any]) -> dict[str, Any]:
-    known: dict[str, Any] = redact(atomic.plain(dict(record)))
-    return known
 
 
 def _figures(record: Mapping[str, Any]) -> tuple[list[dict[str, Any]], int]:

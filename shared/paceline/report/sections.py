@@ -7,10 +7,33 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from paceline import atomic
+from paceline.redact import redact
 from paceline.report import format as fmt
 
 _LONGEST = 400  # characters of a value in a table
 _MOST_WARNINGS = 50
+
+
+def prepare(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record as the sections read it: JSON types, secrets hidden, parts of a wrong type left out.
+
+    A report is also made of a run that failed, and of a record that somebody edited.
+    """
+    known: dict[str, Any] = redact(atomic.plain(dict(record)))
+    for key in ("config", "device", "hardware", "software", "dataset", "model", "phases", "spans", "history", "scores"):
+        known[key] = known[key] if isinstance(known.get(key), dict) else {}
+    for key in ("predictions", "figures", "warnings", "earlier_sessions"):
+        known[key] = known[key] if isinstance(known.get(key), list) else []
+    for key in ("predictions", "figures", "earlier_sessions"):
+        known[key] = [item for item in known[key] if isinstance(item, dict)]
+    for key in ("phases", "spans"):
+        known[key] = {name: seconds for name, seconds in known[key].items() if fmt.is_number(seconds)}
+    for timed in (known, *known["earlier_sessions"]):
+        timed["wall_seconds"] = timed["wall_seconds"] if fmt.is_number(timed.get("wall_seconds")) else 0.0
+    rows = known["history"].get("rows")
+    known["history"]["rows"] = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return known
 
 
 def wall_seconds(record: Mapping[str, Any]) -> float:
