@@ -11,6 +11,7 @@ from typing import Any
 os.environ["KERAS_BACKEND"] = "jax"  # before any test imports Keras
 os.environ["JAX_PLATFORMS"] = "cpu"  # the same bits on every machine
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -21,6 +22,10 @@ from paceline.clock import Clock
 from paceline.config import Section
 from paceline.record import Run
 from paceline.report import figure
+
+# The same examples every time: a build must not fail by chance. Search for more with --hypothesis-profile=default.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
 
 SPANS = {
     "import": 1.312,

@@ -86,7 +86,7 @@ class Run:
             print(f"warning: {sentence}", file=sys.stderr)
 
     def state(self) -> dict[str, Any]:
-        """Return the record as JSON types, as `run.json` holds it, with the wall time until now."""
+        """Return the record as JSON types, secrets hidden, as `run.json` holds it, with the wall time until now."""
         spans = self.clock.spans()
         phases: dict[str, float] = {}
         for name, seconds in spans.items():
@@ -118,7 +118,7 @@ class Run:
             "warnings": self.warnings,
             "earlier_sessions": self.earlier_sessions,
         }
-        plain: dict[str, Any] = atomic.plain(record)
+        plain: dict[str, Any] = redact(atomic.plain(record))
         return plain
 
     def save(self) -> None:

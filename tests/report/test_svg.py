@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paceline.report import figure, svg
+from paceline.report import figure, scale, strips, svg
 
 NUMBERS = st.floats(-1e9, 1e9, allow_subnormal=False)
 
@@ -34,25 +34,25 @@ def test_ticks_enclose_the_range_evenly(a: float, b: float) -> None:
     low, high = sorted((a, b))
     if high - low < 1e-6 * max(abs(low), abs(high), 1e-3):
         high = low
-    found = svg.ticks(low, high)
+    found = scale.ticks(low, high)
     steps = [after - before for before, after in itertools.pairwise(found)]
     assert 2 <= len(found) <= 8
     assert found[0] <= low + 1e-6 * steps[0]
     assert found[-1] >= high - 1e-6 * steps[0]
     assert pytest.approx(steps[0], rel=1e-6) == max(steps)
-    assert len(set(svg.tick_texts(found))) == len(found)
+    assert len(set(scale.tick_texts(found))) == len(found)
 
 
 @given(st.floats(1e-9, 1e9), st.floats(1, 1e6))
 def test_log_ticks_enclose_the_range(low: float, factor: float) -> None:
     """Ticks of a log axis rise and begin and end outside of the data."""
-    found = svg.log_ticks(low, low * factor)
+    found = scale.log_ticks(low, low * factor)
     assert found == sorted(set(found))
     assert found[0] <= low * (1 + 1e-6)
     assert found[-1] >= low * factor * (1 - 1e-6)
 
 
-@given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=0, max_size=30), st.sampled_from([svg.WIDE, svg.NARROW]))
+@given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=0, max_size=30), st.sampled_from([scale.WIDE, scale.NARROW]))
 def test_a_curve_stays_inside_its_drawing(pairs: list[tuple[float, float]], width: int) -> None:
     """Whatever the numbers, the drawing is well-formed and every place of the curve lies in the frame."""
     rows = sorted(pairs)
@@ -70,7 +70,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_extremes() -> None:
     """Of 50,000 points a few hundred are drawn, the single spike among them."""
     y = np.zeros(50_000)
     y[31_234] = 1.0
-    (curve,) = elements(svg.draw(line(np.arange(50_000), y), width=svg.WIDE, key="k"), "polyline")
+    (curve,) = elements(svg.draw(line(np.arange(50_000), y), width=scale.WIDE, key="k"), "polyline")
     heights = [float(place.split(",")[1]) for place in str(curve.get("points")).split()]
     assert 100 < len(heights) <= 500
     assert min(heights) < max(heights) - 100
@@ -78,14 +78,14 @@ def test_a_long_curve_is_thinned_and_keeps_its_extremes() -> None:
 
 def test_one_point_is_a_dot_and_none_is_said() -> None:
     """A single value is visible; no values give a sentence."""
-    assert len(elements(svg.draw(line([3], [4]), width=svg.WIDE, key="k"), "circle")) == 1
-    assert "No values to draw." in svg.draw(line([1], [float("nan")]), width=svg.WIDE, key="k")
+    assert len(elements(svg.draw(line([3], [4]), width=scale.WIDE, key="k"), "circle")) == 1
+    assert "No values to draw." in svg.draw(line([1], [float("nan")]), width=scale.WIDE, key="k")
 
 
 def test_series_differ_without_colour() -> None:
     """Curves have classes of their own, each with a dash of its own in the style, and are labelled at their ends."""
     curves = [figure.series(name, [0, 1], [0, place]) for place, name in enumerate(["one", "two", "three"])]
-    drawing = svg.draw(figure.line("T", curves, x_label="x", y_label="y"), width=svg.WIDE, key="k")
+    drawing = svg.draw(figure.line("T", curves, x_label="x", y_label="y"), width=scale.WIDE, key="k")
     assert [each.get("class") for each in elements(drawing, "polyline")] == ["c0", "c1", "c2"]
     labels = [each.text for each in elements(drawing, "text") if str(each.get("class")).startswith("t")]
     assert {"one", "two", "three"} <= set(labels)
@@ -98,7 +98,7 @@ def test_series_differ_without_colour() -> None:
 def test_labels_at_ends_do_not_overlap() -> None:
     """Curves that end together have labels at least a line apart."""
     curves = [figure.series(name, [0, 1], [0, 1]) for name in "abcd"]
-    drawing = svg.draw(figure.line("T", curves, x_label="x", y_label="y"), width=svg.WIDE, key="k")
+    drawing = svg.draw(figure.line("T", curves, x_label="x", y_label="y"), width=scale.WIDE, key="k")
     places = [float(e.get("y", "")) for e in elements(drawing, "text") if re.fullmatch(r"t\d", str(e.get("class")))]
     assert len(places) == 4
     assert all(after - before >= 14.9 for before, after in itertools.pairwise(sorted(places)))
@@ -106,7 +106,7 @@ def test_labels_at_ends_do_not_overlap() -> None:
 
 def test_every_chart_has_a_title_and_a_description() -> None:
     """The drawing is an image with a name and words for what it shows, tied to it by identifiers."""
-    root = ElementTree.fromstring(str(svg.draw(line([1, 2], [3, 5]), width=svg.WIDE, key="k")))  # noqa: S314
+    root = ElementTree.fromstring(str(svg.draw(line([1, 2], [3, 5]), width=scale.WIDE, key="k")))  # noqa: S314
     assert (root.get("role"), root.get("aria-labelledby")) == ("img", "k-t k-d")
     words = {child.get("id"): child.text for child in root if child.tag in ("title", "desc")}
     assert words["k-t"] == "T"
@@ -125,7 +125,7 @@ def test_hostile_names_are_escaped() -> None:
         figure.bar(bad, [rows, rows], x_label=bad, y_label=bad),
     ]
     for spec in specs:
-        assert "<script" not in svg.draw(spec, width=svg.NARROW, key="k")
+        assert "<script" not in svg.draw(spec, width=scale.NARROW, key="k")
 
 
 def test_log_scales_leave_out_what_is_not_positive() -> None:
@@ -139,7 +139,7 @@ def test_log_scales_leave_out_what_is_not_positive() -> None:
         y_scale="log",
         lines=[{"name": "even", "from": [0, 0], "to": [1, 1]}, {"name": "never", "x": 0}],
     )
-    drawing = svg.draw(spec, width=svg.WIDE, key="k")
+    drawing = svg.draw(spec, width=scale.WIDE, key="k")
     curve = next(each for each in elements(drawing, "polyline") if each.get("class") == "c0")
     assert len(str(curve.get("points")).split()) == 2
 
@@ -147,14 +147,14 @@ def test_log_scales_leave_out_what_is_not_positive() -> None:
 def test_bars_have_lengths_in_proportion() -> None:
     """A bar twice as large is twice as long, and a negative one lies left of zero."""
     spec = figure.bar("T", [figure.series("s", ["a", "b", "c"], [1, 2, -1])], x_label="x", y_label="y")
-    one, two, minus = (each for each in elements(svg.draw(spec, width=svg.WIDE, key="k"), "rect"))
+    one, two, minus = (each for each in elements(svg.draw(spec, width=scale.WIDE, key="k"), "rect"))
     assert pytest.approx(2 * float(one.get("width", "")), abs=0.2) == float(two.get("width", ""))
     assert float(minus.get("x", "")) + float(minus.get("width", "")) == pytest.approx(float(one.get("x", "")), abs=0.2)
 
 
 def test_the_shares_fill_the_bar() -> None:
     """The parts of the ledger's bar lie end to end and the largest is drawn strong."""
-    drawing = svg.share_bar([("data", 0.25), ("train", 0.75)], "k")
+    drawing = strips.share_bar([("data", 0.25), ("train", 0.75)], "k")
     parts = [each for each in elements(drawing, "rect") if each.get("class") != "gap"]
     assert [each.get("x") for each in parts] == ["0.000%", "25.000%"]
     assert [each.get("width") for each in parts] == ["25.000%", "75.000%"]

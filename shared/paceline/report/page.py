@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from paceline import atomic
 from paceline.redact import redact
-from paceline.report import curves, figure, sections, svg
+from paceline.report import curves, figure, scale, sections, strips, svg
 from paceline.report import format as fmt
 
 MOST_BYTES = 1_000_000  # of a page
@@ -61,7 +61,7 @@ def compare(records: Sequence[Mapping[str, Any]]) -> str:
         status=[str(run.get("status", "")) for run in runs],
         started=[fmt.moment(run.get("started_at")) for run in runs],
         wall=[fmt.duration(sections.wall_seconds(run)) for run in runs],
-        wall_bars=[svg.length_bar(sections.wall_seconds(run) / longest if longest > 0 else 0.0) for run in runs],
+        wall_bars=[strips.length_bar(sections.wall_seconds(run) / longest if longest > 0 else 0.0) for run in runs],
         phases=[(fmt.clip(fmt.label(name), 60), [_phase(run, name) for run in runs]) for name in phases],
         scores=[(fmt.label(name), [score.get(name) for score in scored]) for name in scores],
         devices=[sections.device(run) or "-" for run in runs],
@@ -103,7 +103,7 @@ def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], u
     history = record.get("history") or {}
     ledger = sections.ledger(record)
     for row in ledger["rows"]:
-        row["bar"] = svg.length_bar(row["width"])
+        row["bar"] = strips.length_bar(row["width"])
     return _page(
         "run.html.jinja",
         title=fmt.clip(str(record.get("run") or "Run"), 120),
@@ -112,7 +112,7 @@ def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], u
         verdict=" ".join(sections.verdict(record)),
         warnings=sections.warnings(record),
         ledger=ledger,
-        ledger_bar=svg.share_bar(ledger["shares"], "ledger"),
+        ledger_bar=strips.share_bar(ledger["shares"], "ledger"),
         sessions=sections.sessions(record),
         history=history,
         diagnosis=curves.diagnosis(history),
@@ -149,15 +149,15 @@ def _figures(record: Mapping[str, Any]) -> tuple[list[dict[str, Any]], int]:
 
 
 def _scores(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [row | {"strip": svg.strip(**row["drawn"]) if row["drawn"] else ""} for row in sections.scores(record)]
+    return [row | {"strip": strips.strip(**row["drawn"]) if row["drawn"] else ""} for row in sections.scores(record)]
 
 
 def _drawn(spec: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {
         "title": fmt.clip(spec["title"], 200),
         "caption": fmt.clip(str(spec.get("caption") or ""), 800),
-        "wide": svg.draw(spec, width=svg.WIDE, key=f"{key}-wide"),
-        "narrow": svg.draw(spec, width=svg.NARROW, key=f"{key}-narrow"),
+        "wide": svg.draw(spec, width=scale.WIDE, key=f"{key}-wide"),
+        "narrow": svg.draw(spec, width=scale.NARROW, key=f"{key}-narrow"),
     }
 
 

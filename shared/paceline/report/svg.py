@@ -1,5 +1,7 @@
 """Charts as inline SVG, from the plain figures of `figure`: pure functions, no script, colours from the page's style.
 
+This module owns charts with axes and rows; `scale` the axes' numbers, `strips` the small marks inside tables.
+
 Series differ by dash or marker as well as by colour and are labelled where they end. Every chart has a title and a
 description for those who do not see it. Text has a fixed size, so a page shows one drawing for wide and one for
 narrow screens rather than one that shrinks.
@@ -8,8 +10,7 @@ narrow screens rather than one that shrinks.
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +18,12 @@ from markupsafe import Markup, escape
 
 from paceline.report import format as fmt
 from paceline.report.curves import thin
+from paceline.report.scale import WIDE, Scale, linear_or_log, log_ticks, tick_texts, ticks
+from paceline.report.strips import markup
 
-WIDE, NARROW = 700, 350
 _MOST_POINTS = 500  # of a curve: more than there are pixels
 _CHARACTER = 6.7  # width of a character at the charts' font size, pixels; rather too much than too little
 _ROW = 24
-
-Scale = Callable[[float], float]
 
 
 def draw(figure: Mapping[str, Any], *, width: int, key: str) -> Markup:
@@ -34,7 +34,7 @@ def draw(figure: Mapping[str, Any], *, width: int, key: str) -> Markup:
     else:
         body, height = _plane(figure, width)
     title, description = escape(figure["title"]), escape(describe(figure))
-    return _markup(
+    return markup(
         f'<svg class="chart" role="img" width="{width}" height="{height:.0f}" viewBox="0 0 {width} {height:.0f}" '
         f'aria-labelledby="{key}-t {key}-d"><title id="{key}-t">{title}</title>'
         f'<desc id="{key}-d">{description}</desc>{"".join(body)}</svg>'
@@ -60,108 +60,6 @@ def describe(figure: Mapping[str, Any]) -> str:
             values = ", ".join(f"{_text(x)} {fmt.number(y)}" for x, y in pairs[:12])
             sentences.append(f"{fmt.clip(str(curve['name']), 60)}: {values}{', and more' if len(pairs) > 12 else ''}.")
     return " ".join(sentences)
-
-
-def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Return round numbers (1, 2 or 5 times a power of ten apart) from at or below `low` to at or above `high`.
-
-    >>> ticks(0.03, 0.97)
-    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    >>> ticks(5, 5)
-    [4.0, 4.5, 5.0, 5.5, 6.0]
-    """
-    if not high > low:
-        reach = abs(low) / 5 or 1.0
-        low, high = low - reach, low + reach
-    raw = (high - low) / (most - 1)
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(index * step, 12 - math.floor(math.log10(step))) for index in range(first, last + 1)]
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Return powers of ten that enclose the range; under two of them also 2 and 5 times each.
-
-    >>> log_ticks(0.004, 90)
-    [0.001, 0.01, 0.1, 1.0, 10.0, 100.0]
-    """
-    first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
-    last = max(last, first + 1)
-    if last - first <= 2:
-        fine = [factor * 10.0**power for power in range(first, last + 1) for factor in (1, 2, 5)]
-        start = max(index for index, tick in enumerate(fine) if tick <= low * (1 + 1e-9))
-        stop = min(index for index, tick in enumerate(fine) if tick >= high * (1 - 1e-9))
-        return fine[start : max(stop, start + 1) + 1]
-    stride = math.ceil((last - first) / 6)
-    return [10.0**power for power in range(first, last + stride, stride)]
-
-
-def tick_texts(values: Sequence[float]) -> list[str]:
-    """Return tick labels with equally many decimals, as few as tell them apart.
-
-    >>> tick_texts([0.0, 0.25, 0.5]), tick_texts([0.0, 20000.0])
-    (['0.00', '0.25', '0.50'], ['0', '20,000'])
-    """
-    if max(abs(value) for value in values) >= 1e7 or 0 < min(abs(b - a) for a, b in itertools.pairwise(values)) < 1e-5:
-        return ["0" if value == 0 else f"{value:.3g}".replace("e+0", "e").replace("e-0", "e-") for value in values]
-    decimals = next(d for d in range(7) if all(abs(round(value, d) - value) < 1e-9 for value in values) or d == 6)
-    return [f"{value:,.{decimals}f}" for value in values]
-
-
-def share_bar(parts: Sequence[tuple[str, float]], key: str) -> Markup:
-    """Return one bar divided by `parts` (name, share of the whole); it stretches with the page, the labels do not.
-
-    The largest part is drawn strong. A part too small for its name has none: the table beside it has the same order.
-    """
-    largest = max((part for _, part in parts), default=0.0)
-    body, left = [], 0.0
-    for index, (name, part) in enumerate(parts):
-        strong = part == largest
-        tone = "strong" if strong else ("tone-a" if index % 2 else "tone-b")
-        body.append(
-            f'<rect class="{tone}" x="{100 * left:.3f}%" y="0" width="{100 * part:.3f}%" height="34"/>'
-            f'<rect class="gap" x="{100 * (left + part):.3f}%" y="0" width="1.5" height="34"/>'
-        )
-        width = len(name) * 7.2 + 14
-        if part * NARROW > width or part * WIDE > width:
-            seen = "" if part * NARROW > width else " only-wide"
-            body.append(
-                f'<text class="{"on-strong" if strong else "on-tone"}{seen}" x="{100 * left:.3f}%" dx="7" y="22">'
-                f"{escape(name)}</text>"
-            )
-        left += part
-    words = "; ".join(f"{name} {fmt.share(part)}" for name, part in parts)
-    return _markup(
-        f'<svg class="shares" role="img" width="100%" height="34" aria-labelledby="{key}-t {key}-d">'
-        f'<title id="{key}-t">How the wall time divides</title><desc id="{key}-d">{escape(words)}</desc>'
-        f"{''.join(body)}</svg>"
-    )
-
-
-def strip(value: float, low: float | None, high: float | None, floor: Mapping[str, Any] | None) -> Markup:
-    """Return a score between 0 and 1 as a point on its interval, the floor as an open mark below; it stretches."""
-    height = 26 if floor else 18
-    body = [f'<line class="grid" x1="{at}%" x2="{at}%" y1="0" y2="{height}"/>' for at in (0, 25, 50, 75, 100)]
-    if low is not None and high is not None:
-        body.append(f'<line class="c0 thick" x1="{100 * low:.2f}%" x2="{100 * high:.2f}%" y1="9" y2="9"/>')
-    body.append(f'<circle class="f0" cx="{100 * value:.2f}%" cy="9" r="4.5"/>')
-    if floor and floor.get("value") is not None:
-        if floor.get("low") is not None and floor.get("high") is not None:
-            body.append(
-                f'<line class="quiet" x1="{100 * floor["low"]:.2f}%" x2="{100 * floor["high"]:.2f}%" y1="20" y2="20"/>'
-            )
-        body.append(f'<circle class="hollow" cx="{100 * floor["value"]:.2f}%" cy="20" r="3.5"/>')
-    return _markup(f'<svg class="strip" aria-hidden="true" width="100%" height="{height}">{"".join(body)}</svg>')
-
-
-def length_bar(fraction: float) -> Markup:
-    """Return a thin bar as long as `fraction` of its place."""
-    width = 100 * max(0.0, min(1.0, fraction))
-    return _markup(
-        '<svg aria-hidden="true" width="100%" height="8">'
-        f'<rect class="f0" y="2" width="{width:.2f}%" height="5"/></svg>'
-    )
 
 
 @dataclass(frozen=True)
@@ -237,8 +135,8 @@ def _plane(figure: Mapping[str, Any], width: int) -> tuple[list[str], float]:
     top += 30
     plot_height = 220 if width >= WIDE else 190
     bottom = top + plot_height
-    x_of = _scale(*x_range, left, width - right, log=log_x)
-    y_of = _scale(y_ticks[0], y_ticks[-1], bottom, top, log=log_y)
+    x_of = linear_or_log(*x_range, left, width - right, log=log_x)
+    y_of = linear_or_log(y_ticks[0], y_ticks[-1], bottom, top, log=log_y)
     y_label = fmt.clip(str(figure["y_label"]), int(width / _CHARACTER))
     body.append(f'<text class="axis-name" x="0" y="{top - 14:.0f}">{escape(y_label)}</text>')
     for tick, text in zip(y_ticks, y_texts, strict=True):
@@ -308,7 +206,7 @@ def _rows(figure: Mapping[str, Any], width: int) -> tuple[list[str], float]:
     each = 15 if len(curves) > 1 else _ROW
     row_height = each * len(curves) + (8 if len(curves) > 1 else 0)
     bottom = top + row_height * len(names)
-    x_of = _scale(scale_ticks[0], scale_ticks[-1], left, width - right, log=False)
+    x_of = linear_or_log(scale_ticks[0], scale_ticks[-1], left, width - right, log=False)
     y_label = fmt.clip(str(figure["y_label"]), int(width / _CHARACTER))
     body.append(f'<text class="axis-name" x="0" y="{top - 10:.0f}">{escape(y_label)}</text>')
     for tick, text in zip(scale_ticks, tick_texts(scale_ticks), strict=True):
@@ -485,20 +383,9 @@ def _finite(curve: Mapping[str, Any], figure: Mapping[str, Any]) -> dict[str, An
     return {"name": curve["name"], **dict(zip(keys, columns, strict=True))}
 
 
-def _scale(low: float, high: float, start: float, end: float, *, log: bool) -> Scale:
-    if log:
-        low, high = math.log10(low), math.log10(high)
-        return lambda value: start + (math.log10(value) - low) / (high - low) * (end - start)
-    return lambda value: start + (value - low) / (high - low) * (end - start)
-
-
 def _segment(css: str, x1: float, y1: float, x2: float, y2: float) -> str:
     return f'<line class="{css}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else fmt.number(value)
-
-
-def _markup(text: str) -> Markup:
-    return Markup(text)  # noqa: S704 -- every text that came from a record went through escape on its way in
