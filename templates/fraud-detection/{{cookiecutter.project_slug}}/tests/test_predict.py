@@ -163,7 +163,7 @@ def test_a_run_that_cannot_be_used_is_refused(run_folder: Path, tmp_path: Path) 
     with pytest.raises(PacelineError, match=r"^The run 'run' is stopped, not done\. Finish it: train --resume RUN\."):
         predict.load(copy)
     (copy / "run.json").write_text(json.dumps(found))
-    with pytest.raises(PacelineError, match=r"^The model knows 15 features"):
+    with pytest.raises(PacelineError, match=r"^The model knows 18 features"):
         predict.evaluate(copy, ["data.windows_days=[2, 7, 30]"])
     (copy / "model.ubj").write_bytes(b"")
     with pytest.raises(PacelineError, match=r"^'model.ubj' does not match its checksum\."):
