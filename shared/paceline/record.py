@@ -103,7 +103,7 @@ class Run:
             "wall_seconds": wall_seconds,
             "command": self.command,
             "seed": getattr(getattr(self.config, "train", None), "seed", None),
-            "config": redact(self.config.model_dump(mode="json")),  # complete in config.toml, which stays here
+            "config": self.config.model_dump(mode="json"),
             "device": self.device,
             "hardware": device.hardware(),
             "software": software(),
