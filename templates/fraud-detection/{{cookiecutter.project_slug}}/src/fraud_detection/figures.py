@@ -33,8 +33,8 @@ def draw(examples: Examples, probabilities: dict[str, NDArray[np.float64]], conf
         ranking = CardRanking(examples.days, examples.customers, examples.y, scores)
         cards.append(figure.series(name, ks.tolist(), [ranking.precision_at_k(int(k)) for k in ks]))
     own = next(iter(probabilities.values()))
-    bins = calibrate.reliability(examples.y, own, bins=RELIABILITY_BINS)
-    top = max(max(part.mean_predicted, part.high) for part in bins)
+    bins = calibrate.reliability(examples.y, own, bins=RELIABILITY_BINS, binning="log_width")
+    least, most = bins[0].mean_predicted, bins[-1].mean_predicted
     return [
         figure.line(
             "Precision against recall",
@@ -66,7 +66,8 @@ def draw(examples: Examples, probabilities: dict[str, NDArray[np.float64]], conf
             ],
             x_label="mean predicted probability",
             y_label="observed share of fraud",
-            caption="Bins of equally many transactions, 95 % intervals. On the diagonal, a score means what it says.",
-            lines=[{"name": "calibrated", "from": [0.0, 0.0], "to": [top, top]}],
+            x_scale="log",
+            caption="Bins on a log scale, with 95 % intervals. On the dotted curve a score means what it says.",
+            lines=[{"name": "calibrated", "from": [least, least], "to": [most, most]}],
         ),
     ]
