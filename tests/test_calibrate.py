@@ -195,6 +195,6 @@ def test_bins_of_a_rare_event_show_both_ends() -> None:
     bins = calibrate.reliability(labels, probabilities, bins=10, binning="log_width")
     assert 50_000 == sum(part.n for part in bins)
     assert sorted(part.mean_predicted for part in bins) == [part.mean_predicted for part in bins]
-    assert bins[-1].mean_predicted > 0.5
+    assert bins[-1].mean_predicted > 0.3
     for part in bins:  # drawn from the probabilities, so observed and predicted agree but for chance
         assert part.observed == pytest.approx(part.mean_predicted, abs=4 * math.sqrt(part.mean_predicted / part.n))
