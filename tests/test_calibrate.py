@@ -185,3 +185,16 @@ def test_what_is_no_probability_is_refused() -> None:
     """A probability above 1 is an error of the caller."""
     with pytest.raises(ValueError, match="between 0 and 1"):
         calibrate.reliability([0, 1], [0.5, 1.5])
+
+
+def test_bins_of_a_rare_event_show_both_ends() -> None:
+    """On a log scale the few high probabilities have bins of their own, and every row is in one."""
+    rng = np.random.default_rng(0)
+    probabilities = 1 / (1 + np.exp(-rng.normal(-6, 2, 50_000)))
+    labels = (rng.random(50_000) < probabilities).astype(int)
+    bins = calibrate.reliability(labels, probabilities, bins=10, binning="log_width")
+    assert 50_000 == sum(part.n for part in bins)
+    assert sorted(part.mean_predicted for part in bins) == [part.mean_predicted for part in bins]
+    assert bins[-1].mean_predicted > 0.3
+    for part in bins:  # drawn from the probabilities, so observed and predicted agree but for chance
+        assert part.observed == pytest.approx(part.mean_predicted, abs=4 * math.sqrt(part.mean_predicted / part.n))

@@ -48,9 +48,11 @@ def raising(error: BaseException) -> Callable[[argparse.Namespace], dict[str, An
 
 
 def test_a_command_that_succeeds_exits_with_0(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without --json the answer is shown as people read it, and nothing stands on standard error."""
-    assert 0 == project(lambda _: {"run": "runs/a"}, "train")
-    assert ("run runs/a\n", "") == capsys.readouterr()
+    """Without --json the answer comes as people read it."""
+    assert 0 == project(lambda _: {"run": "runs/a", "wall_seconds": 83.2}, "train")
+    out, err = capsys.readouterr()
+    assert ["wall time 1 min 23 s", "run       runs/a"] == out.splitlines()
+    assert "" == err
 
 
 def test_json_is_the_last_line_of_standard_output(capsys: pytest.CaptureFixture[str]) -> None:

@@ -181,7 +181,7 @@ def test_process_start_is_what_was_measured_from_outside(process_environment: di
 def test_process_start_is_before_now_and_does_not_move() -> None:
     """Asked twice it gives the same instant, in the past."""
     first, second = clock.process_start(), clock.process_start()
-    assert first == pytest.approx(second, abs=0.001)
+    assert first == pytest.approx(second, abs=0.005)
     assert first < clock.now() - 0.01
 
 

@@ -63,6 +63,20 @@ def test_the_rate_is_the_mean_of_the_stage_so_far() -> None:
         assert 3.0 * 3 == progress.plan.seconds_left()
 
 
+def test_the_first_steps_say_nothing_about_the_rest() -> None:
+    """What compiles, allocates and sketches once is forgotten as soon as there is a step after it."""
+    reading = [0.0]
+    with Progress({"select": 20}, unit="round", read=lambda: reading[0]) as progress:
+        progress.begin("select")
+        reading[0] += 50
+        progress.step(1, "")
+        assert 50.0 * 19 == progress.plan.seconds_left()
+        for step in (2, 3):
+            reading[0] += 2
+            progress.step(step, "")
+            assert 2.0 * (20 - step) == progress.plan.seconds_left()
+
+
 def test_a_resumed_stage_measures_only_what_it_did_itself() -> None:
     """Rounds of an earlier session count as done, not as fast."""
     reading = [0.0]

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -51,15 +53,19 @@ def never() -> None:
     raise AssertionError("overdue was called")
 
 
-def started(code: str, environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
-    """Start a program and wait until it listens."""
-    process = subprocess.Popen(
+@contextmanager
+def started(code: str, environment: dict[str, str], *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a program and wait until it listens; it does not outlive the block."""
+    with subprocess.Popen(
         [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=environment,
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert "listening\n" == process.stdout.readline()
-    return process
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            assert "listening\n" == process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

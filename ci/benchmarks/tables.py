@@ -13,6 +13,9 @@ BEGIN = "<!-- results: written by `sh ci/bench`, do not edit between these lines
 END = "<!-- end of results -->"
 
 
+SETS = ("template", "published")  # of features, in the fraud benchmark
+
+
 def render(folder: Path) -> str:
     """Return the tables for every result in `folder`, as Markdown."""
     found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
@@ -29,10 +32,15 @@ def insert(readme: str, tables: str) -> str:
 
 def fraud(result: dict[str, Any]) -> str:
     """The template on the Handbook's published split."""
+    best = {
+        name: max(row["average_precision"] for row in result["selection"] if row["features"] == name) for name in SETS
+    }
     lines = [
         "**Fraud detection** on the Fraud Detection Handbook's simulated data, its published one-week split "
         f"({result['test']}; cards known as compromised removed). Mean and standard deviation over seeds. The defaults "
-        f"are the best of {len(result['selection'])} settings on the three folds before the test.",
+        f"are the best of {len(result['selection']) // 2} settings on the three folds before the test; there the "
+        f"template's features reach a mean average precision of {best['template']:.3f} at best, the published ones "
+        f"{best['published']:.3f} with the same settings and rounds.",
         "",
         "| model | runs | average precision | AUC ROC | card precision at 100 | wall time |",
         "|---|---|---|---|---|---|",

@@ -239,7 +239,7 @@ def reliability(
     probabilities: ArrayLike,
     bins: int = 10,
     *,
-    binning: Literal["equal_mass", "equal_width"] = "equal_mass",
+    binning: Literal["equal_mass", "equal_width", "log_width"] = "equal_mass",
 ) -> list[Bin]:
     """Return what was observed where what was predicted.
 
@@ -247,7 +247,8 @@ def reliability(
         labels: 0 or 1, shape (rows,); for several classes, whether the most likely class was right.
         probabilities: of 1, shape (rows,); for several classes, the largest one.
         bins: at most so many, in rising order; empty ones are left out. Equal probabilities share a bin.
-        binning: as many rows in each, or as wide each; equal widths put nearly all rows of a rare event into one.
+        binning: as many rows in each, or as wide each, or as wide each on a log scale. Of a rare event, equal widths
+            put nearly all rows into one bin and equal masses all that matters; the log scale shows both ends.
 
     Raises:
         ValueError: shapes differ, labels are not 0 and 1, or a probability is not one.
@@ -255,6 +256,8 @@ def reliability(
     truth, values = _checked_probabilities(labels, probabilities)
     if binning == "equal_mass":
         edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1], method="lower"))
+    elif binning == "log_width":
+        edges = np.geomspace(max(values.min(), 1e-6), max(values.max(), 1e-6), bins + 1)[1:-1]
     else:
         edges = np.linspace(0, 1, bins + 1)[1:-1]
     place = np.searchsorted(edges, values, side="left" if binning == "equal_mass" else "right")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from paceline import threads
 from paceline.errors import PacelineError, Stopped
 
 if TYPE_CHECKING:  # pydantic takes 0.15 s to load
@@ -51,6 +52,7 @@ def main(program: str, description: str, commands: Sequence[Command], argv: Sequ
     everything saved. With `--json` the last line of standard output is one JSON object, also when the command failed.
     """
     arguments = parser(program, description, commands).parse_args(argv)
+    threads.settle()
     try:
         answer = arguments.run(arguments)
         if arguments.json:

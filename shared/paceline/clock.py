@@ -28,17 +28,18 @@ def process_start() -> float:
     The operating system keeps a process's start with a resolution of 10 ms or better. Where it does not tell, or tells
     something that cannot be (a clock that was set back), the answer is the present reading.
     """
-    reading = time.perf_counter()
-    try:
+    try:  # each pair of clocks is read with nothing in between
         if hasattr(time, "CLOCK_BOOTTIME"):  # Linux: ticks since boot, not moved by setting the clock
             fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-            age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+            started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+            reading, age = time.perf_counter(), time.clock_gettime(time.CLOCK_BOOTTIME) - started
         else:
             import psutil
 
-            age = time.time() - psutil.Process().create_time()
+            started = psutil.Process().create_time()
+            reading, age = time.perf_counter(), time.time() - started
     except (OSError, ValueError, IndexError):
-        return reading
+        return time.perf_counter()
     return reading - age if age >= 0 else reading
 
 

@@ -105,7 +105,7 @@ class Run:
             "wall_seconds": wall_seconds,
             "command": self.command,
             "seed": getattr(getattr(self.config, "train", None), "seed", None),
-            "config": redact(self.config.model_dump(mode="json")),  # complete in config.toml, which stays here
+            "config": self.config.model_dump(mode="json"),
             "device": self.device,
             "hardware": device.hardware(),
             "software": software(),
@@ -162,7 +162,7 @@ def start(
         name: a word or two for the folder's name.
         command: the command line, as the user gave it.
         started: the performance counter's reading that counts as zero, `clock.process_start()` for a whole command;
-            now by default. The time up to this call is the phase `import`.
+            now by default. The time up to the body of the `with` is the phase `import`.
         resume: the folder of a run to go on with; its sessions so far are kept under `earlier_sessions`.
 
     Raises:
@@ -170,12 +170,13 @@ def start(
     """
     clock = Clock(started=started)
     clock.mark("import")
-    run = Run(_new_folder(runs_folder, name) if resume is None else resume, config, clock)
-    run.command = command
-    if resume is not None:
-        run.earlier_sessions = _earlier_sessions(read(resume))
-    atomic.write_text(run.folder / "config.toml", configuration.dump(config))
-    run.save()
+    with clock.span("import"):  # asking the machine and the packages what they are belongs to getting ready
+        run = Run(_new_folder(runs_folder, name) if resume is None else resume, config, clock)
+        run.command = command
+        if resume is not None:
+            run.earlier_sessions = _earlier_sessions(read(resume))
+        atomic.write_text(run.folder / "config.toml", configuration.dump(config))
+        run.save()
     try:
         yield run
         run.status = "done"

@@ -87,10 +87,13 @@ def interval(
     x_label: str,
     y_label: str,
     caption: str = "",
+    x_scale: Literal["linear", "log"] = "linear",
     lines: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return a chart of values with intervals; names in `x` give a row each, numbers a place on it. See `line`."""
-    return check(_spec({"kind": "interval", "lines": lines}, title, series, x_label, y_label, caption))
+    return check(
+        _spec({"kind": "interval", "x_scale": x_scale, "lines": lines}, title, series, x_label, y_label, caption)
+    )
 
 
 def check(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from fraud_detection.monitor import BINS, LEAST_SHARE, band, draw, stability, stability_index, weekly
+from fraud_detection.monitor import BINS, LEAST_SHARE, band, draw, monitor, stability, stability_index, weekly
+from paceline import record
+from paceline.errors import PacelineError
 
 START = datetime(2025, 3, 3)
 DELAY = 7
@@ -122,3 +126,21 @@ def test_figures_show_judged_weeks_only() -> None:
     assert ["2025-03-03", "2025-03-10"] == chart["series"][0]["x"]
     assert "1 more wait" in chart["caption"]
     assert 1 == len(draw(rows, weeks_of(payments(7), START + timedelta(days=7))))
+
+
+def test_a_run_is_monitored_on_the_data_it_was_made_of(run_folder: Path, tmp_path: Path) -> None:
+    """A row for the score and each feature, the weeks of its test, a page with the charts and the same as JSON."""
+    answer = monitor(run_folder, tmp_path / "monitor.html")
+    known = record.read(run_folder)
+    assert {"score", *known["model"]["features"]} == {row["name"] for row in answer["stability"]}
+    assert known["dataset"]["folds"]["test"]["train"] == answer["training"]
+    assert known["dataset"]["folds"]["test"]["test"] == answer["later"]
+    assert "What has moved since training" in (tmp_path / "monitor.html").read_text(encoding="utf-8")
+    stored = json.loads((tmp_path / "monitor.json").read_text(encoding="utf-8"))
+    assert answer["stability"] == stored["stability"]
+
+
+def test_data_without_the_training_window_are_refused(run_folder: Path, tmp_path: Path) -> None:
+    """New data alone have nothing to compare with; the message says which days are wanted."""
+    with pytest.raises(PacelineError, match="but the model learned from"):
+        monitor(run_folder, tmp_path / "monitor.html", ["data.start_date=2025-06-01"])

@@ -41,9 +41,9 @@ def draw(
         alerts, share, _ = alert_budget_curve(examples, scores, POINTS)
         caught.append(figure.series(name, alerts.tolist(), share.tolist()))
     own = next(iter(probabilities.values()))
-    bins = calibrate.reliability(examples.y, own, bins=RELIABILITY_BINS)
     chosen = Costs.of(examples, own >= threshold, config.review_cost)
-    top = max(max(part.mean_predicted, part.high) for part in bins)
+    bins = calibrate.reliability(examples.y, own, bins=RELIABILITY_BINS, binning="log_width")
+    least, most = bins[0].mean_predicted, bins[-1].mean_predicted
     return [
         figure.line(
             "Precision against recall",
@@ -109,7 +109,8 @@ def draw(
             ],
             x_label="mean predicted probability",
             y_label="observed share of fraud",
-            caption="Bins of equally many transactions, 95 % intervals. On the diagonal, a score means what it says.",
-            lines=[{"name": "calibrated", "from": [0.0, 0.0], "to": [top, top]}],
+            x_scale="log",
+            caption="Bins on a log scale, with 95 % intervals. On the dotted curve a score means what it says.",
+            lines=[{"name": "calibrated", "from": [least, least], "to": [most, most]}],
         ),
     ]

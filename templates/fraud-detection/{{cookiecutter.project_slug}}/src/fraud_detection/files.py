@@ -9,18 +9,17 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
+from fraud_detection import json_lines
 from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 
 ROW = "_row"  # the line of a text file, the row of a Parquet file; both from 1 on
 SUFFIXES = (".csv", ".parquet", ".jsonl")
-NOT_JSON = "line is no JSON object"
 MALFORMED = "line does not have the header's fields"
 ENCODING = "text is not UTF-8 or holds a NUL"
 DAMAGED = "file cannot be read"
@@ -130,52 +129,13 @@ def _read_csv(
 def _read_json_lines(
     path: Path, required: Mapping[str, str], optional: Mapping[str, str], quarantine: Quarantine
 ) -> pl.DataFrame:
-    raw = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    lines = raw.split(b"\n")
-    numbers = [number for number, line in enumerate(lines, start=1) if line.strip()]
+    frame, numbers = json_lines.parse(path.read_bytes(), path.name, quarantine)
     if not numbers:
-        raise DamagedFile("it is empty")
-    try:
-        frame = pl.read_ndjson(io.BytesIO(raw), infer_schema_length=None)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
-        frame = None
-    if frame is None or frame.height != len(numbers):  # a line that is no object, or a column of several types
-        frame, numbers = _parse_objects(lines, path, quarantine)
+        raise DamagedFile("none of its lines is a JSON object" if path.read_bytes().strip() else "it is empty")
     wanted = _wanted(path, frame.columns, required, optional)
     quarantine.count(read=frame.height)
     row = pl.Series(ROW, numbers, dtype=pl.Int64)
     return frame.select(**{name: pl.col(column) for name, column in wanted.items()}).with_columns(row)
-
-
-def _parse_objects(lines: list[bytes], path: Path, quarantine: Quarantine) -> tuple[pl.DataFrame, list[int]]:
-    """Return what `_read_json_lines` reads, all of it as text, each line taken by itself, with the lines' numbers."""
-    found: list[dict[str, str | None]] = []
-    numbers, bad = [], []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            item = json.loads(line)
-        except (ValueError, RecursionError):
-            item = None
-        if isinstance(item, dict):
-            found.append({name: None if value is None else _json_text(value) for name, value in item.items()})
-            numbers.append(number)
-        else:
-            bad.append((path.name, f"line {number}", line.decode("utf-8", "replace")))
-    quarantine.count(read=len(bad))
-    quarantine.add_many(NOT_JSON, bad)
-    if not found:
-        raise DamagedFile("none of its lines is a JSON object")
-    columns = dict.fromkeys(name for item in found for name in item)
-    return (
-        pl.DataFrame({name: pl.Series([item.get(name) for item in found], dtype=pl.String) for name in columns}),
-        numbers,
-    )
-
-
-def _json_text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _parse_whole(raw: bytes, header: list[str], separator: str, *, utf8: bool) -> pl.DataFrame | None:

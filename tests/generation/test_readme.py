@@ -1,0 +1,88 @@
+"""The READMEs' commands, run as written, and their snippets, read by what would read them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fraud_detection.cli import COMMANDS
+from fraud_detection.config import Config
+from paceline import config
+
+TEMPLATE_README = "templates/fraud-detection/{{cookiecutter.project_slug}}/README.md"
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Return the fenced blocks of `language` in Markdown."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_first_command_is_the_one_that_is_tested(repository: Path) -> None:
+    """The README begins with the demo, which `test_ci` runs, and names the command that runs all tests."""
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    assert "sh ci/demo fraud-detection\n" == blocks(text, "sh")[0]
+    assert "`sh ci/test`" in text
+    assert 2 == len(blocks(text, "sh"))
+
+
+@pytest.mark.slow
+def test_a_project_of_ones_own_as_the_readme_makes_it(
+    repository: Path,
+    copy_repository: Callable[[Path], Path],
+    clean_environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    """The second block generates, installs, audits, trains, reports and tests, in a shell with cookiecutter and pip."""
+    uv = shutil.which("uv") or str(repository / ".boot" / "bin" / "uv")
+    if not Path(uv).exists():
+        pytest.skip("needs uv, to make an environment with pip where Python has no venv module")
+    block = blocks((repository / "README.md").read_text(encoding="utf-8"), "sh")[1]
+    copy = copy_repository(tmp_path / "paceline")
+    venv = tmp_path / "venv"
+    environment = {**clean_environment, "HOME": os.environ.get("HOME", str(tmp_path))}  # the package caches lie there
+    for command in (
+        [uv, "venv", "--quiet", "--seed", "--python", sys.executable, str(venv)],
+        [uv, "pip", "install", "--quiet", "--python", str(venv / "bin" / "python"), "-r", "ci/cookiecutter.txt"],
+    ):
+        subprocess.run(command, cwd=copy, env=environment, check=True)
+    environment["PATH"] = os.pathsep.join([str(venv / "bin"), "/usr/local/bin", "/usr/bin", "/bin"])
+    done = subprocess.run(
+        ["bash", "-e", "-c", block], cwd=copy, env=environment, capture_output=True, text=True, check=False
+    )
+    assert 0 == done.returncode, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    project = copy / "card-watch"
+    assert (project / "data-sheet.html").exists()
+    assert 1 == len(list(project.glob("runs/*/report.html")))
+    assert (project / "runs" / "index.html").exists()
+
+
+def test_commands_in_the_tables_exist(repository: Path) -> None:
+    """Every command that a README's table names is one of the program's, and the other way round."""
+    text = (repository / TEMPLATE_README).read_text(encoding="utf-8")
+    named = set(re.findall(r"^\| `fraud-detection (\w+)", text, flags=re.MULTILINE))
+    assert {command.name for command in COMMANDS} == named
+
+
+def test_toml_snippets_are_valid_configurations(repository: Path) -> None:
+    """What a reader pastes into `config.toml` is accepted."""
+    snippets = blocks((repository / TEMPLATE_README).read_text(encoding="utf-8"), "toml")
+    assert snippets
+    for snippet in snippets:
+        config.check(Config, tomllib.loads(snippet), source="README.md")
+
+
+def test_results_are_those_that_were_kept(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables in the README are rendered from `ci/results`, and nobody has touched them up."""
+    monkeypatch.syspath_prepend(str(repository / "ci" / "benchmarks"))
+    import tables  # found only after the line above
+
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    assert tables.insert(text, tables.render(repository / "ci" / "results")) == text
