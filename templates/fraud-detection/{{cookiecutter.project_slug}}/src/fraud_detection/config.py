@@ -36,12 +36,17 @@ class Data(Section):
         "synthetic", description="synthetic | handbook (Fraud Detection Handbook) | table (any CSV or Parquet: columns)"
     )
     path: str = Field("", description="a CSV or Parquet file, or a folder of them; not for synthetic")
+    simulator: Literal["portfolio", "handbook"] = Field(
+        "portfolio", description="synthetic: portfolio | handbook (as the Handbook describes it)"
+    )
     portfolio: Literal["A", "B"] = Field("A", description="synthetic: which of two card portfolios")
     customers: int = Field(2_300, ge=10, description="synthetic: cards; about 1.3 transactions each a day")
     terminals: int = Field(3_000, ge=10, description="synthetic: payment terminals")
     days: int = Field(105, ge=21, description="synthetic: length of the history")
     start_date: Day = Field("2025-01-01", pattern=r"^\d{4}-\d\d-\d\d$", description="synthetic: first day, UTC")
     seed: int = Field(0, ge=0, description="synthetic: the same seed makes the same transactions")
+    unreported_share: float = Field(0.05, ge=0, lt=1, description="synthetic: frauds that are never reported")
+    false_report_share: float = Field(0.0002, ge=0, lt=1, description="synthetic: honest ones reported as fraud")
     label_delay_days: int = Field(7, ge=0, le=365, description="days until a transaction's label can be used")
     windows_days: tuple[int, ...] = Field((1, 7, 30), min_length=1, description="of the spending and risk features")
     test_start: Day = Field("", pattern=r"^(\d{4}-\d\d-\d\d)?$", description="first day of the test; empty: latest")
