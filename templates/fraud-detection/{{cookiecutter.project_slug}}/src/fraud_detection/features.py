@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fraud_detection import formats
 from fraud_detection.config import Data
 
 DAY_US = 86_400_000_000
@@ -23,7 +24,7 @@ Ints = NDArray[np.int64]
 
 
 def names(config: Data) -> list[str]:
-    """Return the names of the columns that `compute` makes, in order.
+    """Return the names of the columns that `compute` makes, in order, where the data has parties and a clock.
 
     >>> names(Data(windows_days=(1,)))[3:]
     ['customer_count_1d', 'customer_mean_amount_1d', 'amount_ratio_1d', 'terminal_count_1d', 'terminal_risk_1d']
@@ -49,7 +50,8 @@ def compute(table: pl.DataFrame, config: Data) -> pl.DataFrame:
         config: `windows_days` are used.
 
     Returns:
-        As many rows, in the same order; every column is Float64 without nulls, named by `names`. `amount_ratio` is the
+        As many rows, in the same order; every column is Float64 without nulls, named by `names`. What the data does not
+        have gives no column: windows of a customer or a terminal, weekend and night. `amount_ratio` is the
         amount over the customer's mean (1 where that is 0), `terminal_risk` the share of frauds among
         `terminal_count` labels (0 where there are none). Night is 00:00 to 06:59, as in the Handbook.
     """
@@ -58,12 +60,16 @@ def compute(table: pl.DataFrame, config: Data) -> pl.DataFrame:
     time = ordered["datetime"].to_physical().to_numpy()
     amount = ordered["amount"].to_numpy()
     columns: dict[str, NDArray[np.float64]] = {"amount": amount}
-    day, of_day = np.divmod(time, DAY_US)
-    columns["during_weekend"] = ((day + 3) % 7 >= 5).astype(np.float64)  # 1970-01-01 was a Thursday
-    columns["during_night"] = (of_day < 7 * DAY_US // 24).astype(np.float64)
-    columns |= _customer_windows(time, amount, _codes(ordered["customer_id"]), config.windows_days)
-    columns |= _terminal_windows(ordered, time, config.windows_days)
-    features = pl.DataFrame({name: columns[name] for name in names(config)})
+    layout = formats.of(config.source)
+    if layout is None or layout.clock:
+        day, of_day = np.divmod(time, DAY_US)
+        columns["during_weekend"] = ((day + 3) % 7 >= 5).astype(np.float64)  # 1970-01-01 was a Thursday
+        columns["during_night"] = (of_day < 7 * DAY_US // 24).astype(np.float64)
+    if "customer_id" in table.columns:
+        columns |= _customer_windows(time, amount, _codes(ordered["customer_id"]), config.windows_days)
+    if "terminal_id" in table.columns:
+        columns |= _terminal_windows(ordered, time, config.windows_days)
+    features = pl.DataFrame({name: columns[name] for name in names(config) if name in columns})
     return features if order is None else features[np.argsort(order)]
 
 

@@ -98,7 +98,8 @@ class World:
         day, course = np.arange(self.days), MIX[scenario]
         trend = 1 + (self.portfolio.fraud_growth_yearly + course.yearly) * day / 365.25
         wave = 1 + course.wave * np.sin(2 * np.pi * (day / WAVE_DAYS + course.phase))
-        return base * np.maximum(trend, 0.1) * wave
+        rates: NDArray[np.float64] = base * np.maximum(trend, 0.1) * wave
+        return rates
 
     def per_card(self, rate: float) -> float:
         """Return a rate for these cards from one per 5,000."""

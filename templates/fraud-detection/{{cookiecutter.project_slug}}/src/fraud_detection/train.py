@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fraud_detection import data, decisions, examples, features, figures, metrics, model
+from fraud_detection import data, decisions, examples, extras, features, figures, metrics, model
 from fraud_detection.cards import model_card
 from fraud_detection.config import Config
 from fraud_detection.splits import PrequentialSplit
@@ -46,9 +46,10 @@ def train(
                 table = data.load(config.data, quarantine)
             run.dataset = data.audit(table, quarantine)
             with run.phase("data/features"):
-                X = features.compute(table, config.data)
-            split = PrequentialSplit(table, config.data)
-            earlier, latest = split.validation(), split.final()
+                split = PrequentialSplit(table, config.data)
+                earlier, latest = split.validation(), split.final()
+                encoding = extras.learn(table, earlier.train)  # of both folds: the earlier rows are known to either
+                X = encoding.extend(features.compute(table, config.data), table)
             select_on, decide_on = examples.divide(table, X, earlier)
             train_on, test_on = examples.divide(table, X, latest)
             run.dataset["folds"] = {"validation": earlier.state(), "test": latest.state()}
@@ -79,7 +80,8 @@ def train(
 
         with run.phase("finalise"):
             saved = fitted.save(run.folder)
-            run.model = {"name": name, **fitted.state(), **saved, "features": X.columns, **decision.state()}
+            run.model = {"name": name, **fitted.state(), **saved, "features": X.columns, "extras": encoding.state()}
+            run.model |= decision.state()
             atomic.write_text(run.folder / "MODEL_CARD.md", model_card(run.state()))
     return {
         "run": str(run.folder),
