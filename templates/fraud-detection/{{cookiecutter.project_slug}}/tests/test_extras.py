@@ -58,6 +58,11 @@ def test_state_survives_json() -> None:
     assert TABLE.select("amount").equals(nothing.extend(TABLE.select("amount"), TABLE))
 
 
+def test_a_table_without_further_columns_needs_no_encoding() -> None:
+    """The usual features stay as they are."""
+    assert Encoding({}, {}) == extras.learn(TABLE.select("amount"), TRAINING)
+
+
 def test_a_column_that_is_gone_is_refused() -> None:
     """New data without a column of the training is an error with the column's name in the file."""
     with pytest.raises(PacelineError, match="no column 'age'"):

@@ -23,6 +23,7 @@ class Columns(Section):
     amount: str = Field("amount", description="in one currency")
     fraud: str = Field("fraud", description="0 or 1; empty for a transaction without a label yet")
     labelled_at: str = Field("", description="when the label became known; empty: after label_delay_days")
+    device_id: str = Field("", description="what an online payment was made with, empty in shops; empty: none")
     mcc: str = Field("", description="merchant category code, for slices of the scores; empty: none")
     channel: str = Field("", description="pos, online, atm or the like, for slices; empty: none")
     country: str = Field("", description="of the terminal, for slices; empty: none")

@@ -1,9 +1,9 @@
 """Real formats to one table of transactions; what cannot be used goes to the quarantine, with its place and why.
 
 The table has the columns `transaction_id, datetime, customer_id, terminal_id, amount, fraud, labelled_at` (a format
-without customers or terminals lacks that id), where the data has them `mcc, channel, country, portfolio`, and every
-further feature as `extra_...`: numbers are Float32, categories text, both null where missing. Times are naive and in
-UTC; one without a zone is of `data.time_zone`.
+without customers or terminals lacks that id), where the data has them `device_id, mcc, channel, country, portfolio`,
+and every further feature as `extra_...`: numbers are Float32, categories text, both null where missing. Times are naive
+and in UTC; one without a zone is of `data.time_zone`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 
 IDS = ("transaction_id", "customer_id", "terminal_id")
+CODED = (*IDS, "device_id")  # as whole numbers where all are written as such
 CONTEXT = ("mcc", "channel", "country", "portfolio")
 TABLE = (*IDS[:1], "datetime", *IDS[1:], "amount", "fraud", "labelled_at")
 MAX_AMOUNT = 1e9
@@ -35,6 +36,7 @@ HANDBOOK = Columns(
     amount="TX_AMOUNT",
     fraud="TX_FRAUD",
     labelled_at="LABELLED_AT",
+    device_id="DEVICE_ID",
     mcc="MCC",
     channel="CHANNEL",
     country="COUNTRY",
@@ -76,9 +78,11 @@ def append(history: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
 
     Rows of the history whose `transaction_id` is among the new ones are left out. Ids of different types become text.
     """
+    if "device_id" in history.columns and "device_id" not in new.columns:  # as for payments in a shop
+        new = new.with_columns(pl.lit(None, history["device_id"].dtype).alias("device_id"))
     columns = [name for name in history.columns if name in new.columns]
     history, new = history.select(columns), new.select(columns)
-    for name in (name for name in IDS if name in columns):
+    for name in (name for name in CODED if name in columns):
         if history[name].dtype != new[name].dtype:
             history, new = (table.with_columns(pl.col(name).cast(pl.String)) for table in (history, new))
     return pl.concat(
@@ -169,7 +173,7 @@ def _names(config: Data, layout: formats.Format, *, labelled: bool) -> tuple[dic
         mapping |= {name: name.removeprefix(formats.EXTRA) for name in (*layout.numbers, *layout.categories)}
     if not labelled:
         mapping.pop("fraud"), mapping.pop("labelled_at", None)
-    may_lack = () if is_table or layout.columns else ("labelled_at", *CONTEXT)
+    may_lack = () if is_table or layout.columns else ("labelled_at", "device_id", *CONTEXT)
     required = {name: column for name, column in mapping.items() if name not in may_lack}
     found = {name: column for name, column in mapping.items() if name in may_lack}
     return required, {**found, **layout.optional}
@@ -224,6 +228,7 @@ def _checked(
             "amount": values.numbers(usual["amount"]),
             "fraud": fraud,
             "labelled_at": arrival,
+            **({"device_id": values.ids(usual["device_id"])} if "device_id" in usual.columns else {}),
             **{name: values.text(usual[name]) for name in CONTEXT if name in usual.columns},
             **{name: number.fill_nan(None).cast(pl.Float32) for name, number in numbers.items()},
             **{name: values.text(usual[name]) for name in layout.categories if name in usual.columns},
@@ -257,7 +262,7 @@ def _checked(
     labelled_at = pl.when(label.is_not_null()).then(
         late.fill_null(pl.col("datetime") + pl.duration(days=config.label_delay_days))
     )
-    further = [name for name in table.columns if name in CONTEXT or name.startswith(formats.EXTRA)]
+    further = [name for name in table.columns if name in ("device_id", *CONTEXT) or name.startswith(formats.EXTRA)]
     return table.filter(reasons.is_null()).select(
         *(name for name in TABLE[:5] if name in table.columns),
         label.cast(pl.Int8),
@@ -279,7 +284,7 @@ def _list(raw: pl.DataFrame, reasons: pl.Series, source: str, quarantine: Quaran
 
 def _joined(tables: list[pl.DataFrame]) -> pl.DataFrame:
     """Return the files' tables one below the other; ids are whole numbers where all are written as such, else text."""
-    given = [name for name in IDS if name in tables[0].columns]
+    given = [name for name in CODED if all(name in table.columns for table in tables)]
     for name in given:
         if any(table[name].dtype != pl.Int64 for table in tables):
             tables = [table.with_columns(pl.col(name).cast(pl.String)) for table in tables]

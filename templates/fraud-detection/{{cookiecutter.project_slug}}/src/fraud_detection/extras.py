@@ -75,7 +75,7 @@ def learn(table: pl.DataFrame, rows: NDArray[np.int64]) -> Encoding:
     >>> encoding.extend(pl.DataFrame({"amount": [10, 20, 30, 40]}), table).rows()
     [(10, 3.0, 1.0), (20, 2.0, 2.0), (30, 5.0, 1.0), (40, 1.0, 0.0)]
     """
-    seen = table.select(name for name in table.columns if name.startswith(EXTRA))[rows]
+    seen = table[rows].select(name for name in table.columns if name.startswith(EXTRA))
     missing, categories = {}, {}
     for name in seen.columns:
         if seen[name].dtype == pl.String:

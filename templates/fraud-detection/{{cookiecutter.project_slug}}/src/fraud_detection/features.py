@@ -19,6 +19,7 @@ from fraud_detection.config import Data
 
 DAY_US = 86_400_000_000
 UNITS = 10_000  # of one unit of the currency
+DEVICE = ("device_age_days", "device_count_1d")
 
 Ints = NDArray[np.int64]
 
@@ -26,7 +27,7 @@ Ints = NDArray[np.int64]
 def names(config: Data) -> list[str]:
     """Return the names of the columns that `compute` makes, in order, where the data has parties and a clock.
 
-    >>> names(Data(windows_days=(1,)))[3:]
+    >>> names(Data(windows_days=(1,)))[3:-2]
     ['customer_count_1d', 'customer_mean_amount_1d', 'amount_ratio_1d', 'terminal_count_1d', 'terminal_risk_1d']
     """
     customer = [
@@ -35,7 +36,7 @@ def names(config: Data) -> list[str]:
         for name in ("customer_count", "customer_mean_amount", "amount_ratio")
     ]
     terminal = [f"{name}_{days}d" for days in config.windows_days for name in ("terminal_count", "terminal_risk")]
-    return ["amount", "during_weekend", "during_night", *customer, *terminal]
+    return ["amount", "during_weekend", "during_night", *customer, *terminal, *DEVICE]
 
 
 def compute(table: pl.DataFrame, config: Data) -> pl.DataFrame:
@@ -51,9 +52,11 @@ def compute(table: pl.DataFrame, config: Data) -> pl.DataFrame:
 
     Returns:
         As many rows, in the same order; every column is Float64 without nulls, named by `names`. What the data does not
-        have gives no column: windows of a customer or a terminal, weekend and night. `amount_ratio` is the
+        have gives no column: windows of a customer or a terminal, weekend and night, devices. `amount_ratio` is the
         amount over the customer's mean (1 where that is 0), `terminal_risk` the share of frauds among
         `terminal_count` labels (0 where there are none). Night is 00:00 to 06:59, as in the Handbook.
+        `device_age_days` is the time since the card's first payment with its device in this history (-1 without one),
+        `device_count_1d` the payments that device made in the last day, for any card.
     """
     order = _time_order(table)
     ordered = table if order is None else table[order]
@@ -69,6 +72,8 @@ def compute(table: pl.DataFrame, config: Data) -> pl.DataFrame:
         columns |= _customer_windows(time, amount, _codes(ordered["customer_id"]), config.windows_days)
     if "terminal_id" in table.columns:
         columns |= _terminal_windows(ordered, time, config.windows_days)
+    if "device_id" in table.columns:
+        columns |= _device(ordered, time)
     features = pl.DataFrame({name: columns[name] for name in names(config) if name in columns})
     return features if order is None else features[np.argsort(order)]
 
@@ -96,6 +101,20 @@ def _customer_windows(
             column[row] = values
             columns[f"{name}_{days}d"] = column
     return columns
+
+
+def _device(table: pl.DataFrame, time: Ints) -> dict[str, NDArray[np.float64]]:
+    """Return how long the card has used its device, and how much that was used today; -1 and 0 without one."""
+    known = table["device_id"].is_not_null().to_numpy()
+    age, count = np.full(len(time), -1.0), np.zeros(len(time))
+    online = table.filter(known)
+    first = (
+        online.select(pl.col("datetime").min().over("customer_id", "device_id")).to_series().to_physical().to_numpy()
+    )
+    age[known] = (time[known] - first) / DAY_US
+    windows = _customer_windows(time[known], np.zeros(len(first)), _codes(online["device_id"]), (1,))
+    count[known] = windows["customer_count_1d"]
+    return {"device_age_days": age, "device_count_1d": count}
 
 
 def _terminal_windows(table: pl.DataFrame, time: Ints, windows: Sequence[int]) -> dict[str, NDArray[np.float64]]:
