@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +11,7 @@ import pytest
 
 from fraud_detection import data, synthetic
 from fraud_detection.config import Columns, Data
+from fraud_detection.splits import PrequentialSplit
 from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 
@@ -411,3 +412,20 @@ def test_audit_counts_wrong_labels_of_simulated_data() -> None:
     noise = data.audit(table, quarantine)["label_noise"]
     assert noise["never_reported"] == int(((table["true_fraud"] == 1) & (table["fraud"] == 0)).sum()) > 0
     assert noise["falsely_reported"] == int(((table["true_fraud"] == 0) & (table["fraud"] == 1)).sum()) > 0
+
+
+def test_new_transactions_without_devices_are_as_from_a_shop() -> None:
+    """Where the history has devices and the new rows none, the device is null and nothing else is lost."""
+    history = synthetic.generate(Data(customers=40, terminals=25, days=21))
+    both = data.append(history, history.tail(5).drop("device_id", "true_fraud", "scenario"))
+    assert history.height == both.height
+    assert 5 == both.tail(5)["device_id"].null_count()
+    assert history.head(history.height - 5).select(both.columns).equals(both.head(history.height - 5))
+
+
+def test_one_class_in_a_column_of_labels_is_a_clear_error(tmp_path: Path) -> None:
+    """A file whose labels are all 0 names the fold and its days."""
+    lines = [f"{index},{datetime(2025, 1, 1) + timedelta(days=index)},c1,1,5.00,0" for index in range(80)]
+    table = data.load(config(csv(tmp_path / "a.csv", lines)), Quarantine())
+    with pytest.raises(PacelineError, match=r"fold 'validation'.*0 frauds: one class only"):
+        PrequentialSplit(table, Data()).validation()

@@ -225,7 +225,7 @@ def _checked(
             files.ROW: usual[files.ROW],
             **{name: values.ids(usual[name]) for name in given},
             "datetime": moment,
-            "amount": values.numbers(usual["amount"]),
+            "amount": values.numbers(usual["amount"]).cast(pl.Float64),
             "fraud": fraud,
             "labelled_at": arrival,
             **({"device_id": values.ids(usual["device_id"])} if "device_id" in usual.columns else {}),

@@ -253,7 +253,7 @@ def _extra(names: object) -> dict[str, str]:
 
 def _moments(counted: pl.Series, config: Data, unit: timedelta, *, first: int = 0) -> pl.Series:
     """Return the start date plus so many units; null where it is no number."""
-    number = values.numbers(counted)
+    number = values.numbers(counted).cast(pl.Float64)
     usable = number.is_finite() & number.is_between(0, timedelta(days=20_000) / unit)
     since = (number - first).set(~usable.fill_null(False), None) * unit.total_seconds()
     start = datetime.fromisoformat(config.start_date)

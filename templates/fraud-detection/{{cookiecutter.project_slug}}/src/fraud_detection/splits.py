@@ -184,8 +184,9 @@ class PrequentialSplit:
         if start >= self._first_day and end <= self._end:
             return
         config = self._config
-        available = (min(end, self._end) - self._first_day).days
-        needed = available + (self._first_day - start).days if start < self._first_day else (end - self._first_day).days
+        day = timedelta(days=1)
+        available = (min(end, self._end) - self._first_day) / day
+        needed = (min(end, self._end) - start) / day if start < self._first_day else (end - self._first_day) / day
         if end > self._end:
             cause, remedy = (
                 f"to the end of {_last(end)}",
@@ -201,7 +202,7 @@ class PrequentialSplit:
             else "Shorten data.train_days and data.validation_days"
         )
         raise PacelineError(
-            f"The fold '{name}' needs {needed} days of history, and there are {available} ({self._span()}).",
+            f"The fold '{name}' needs {needed:g} days of history, and there are {available:g} ({self._span()}).",
             f"{remedy}, or bring a longer history.",
         )
 

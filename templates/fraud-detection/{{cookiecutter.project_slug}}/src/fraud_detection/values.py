@@ -26,7 +26,9 @@ def text(values: pl.Series) -> pl.Series:
 
 
 def numbers(values: pl.Series) -> pl.Series:
-    """Return Float64, null for what is no number."""
+    """Return Float64, or Float32 where that is what there is; null for what is no number."""
+    if values.dtype == pl.Float32:
+        return values
     if values.dtype.is_numeric():
         return values.cast(pl.Float64)
     return text(values).cast(pl.Float64, strict=False)
