@@ -91,7 +91,7 @@ def test_csv_gives_the_same_table(table: pl.DataFrame, tmp_path: Path) -> None:
         {},
         {
             "source": "table",
-            "columns": data.HANDBOOK.model_copy(update=dict.fromkeys(("labelled_at", *data.CONTEXT), "")),
+            "columns": data.HANDBOOK.model_copy(update=dict.fromkeys(("labelled_at", "device_id", *data.CONTEXT), "")),
         },
     ):
         again = data.load(

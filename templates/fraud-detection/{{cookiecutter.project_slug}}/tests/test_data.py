@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +11,7 @@ import pytest
 
 from fraud_detection import data, synthetic
 from fraud_detection.config import Columns, Data
+from fraud_detection.splits import PrequentialSplit
 from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 
@@ -345,3 +346,86 @@ def test_utc_is_what_times_with_a_zone_become(tmp_path: Path) -> None:
     frame = pl.read_csv(tmp_path / "a.csv").with_columns(when=pl.lit(moment).dt.convert_time_zone("America/New_York"))
     frame.write_parquet(tmp_path / "a.parquet")
     assert {datetime(2025, 7, 1, 12)} == set(load(tmp_path / "a.parquet")[0]["datetime"])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2025-07-01 12:00:00", datetime(2025, 7, 1, 10)),
+        ("2025-01-01 12:00:00", datetime(2025, 1, 1, 11)),
+        ("2025-07-01 12:00:00Z", datetime(2025, 7, 1, 12)),
+        ("2025-07-01T12:00:00-05:00", datetime(2025, 7, 1, 17)),
+        ("2025-10-26 02:30:00", None),
+        ("2025-03-30 02:30:00", None),
+        ("2025-10-26 02:30:00+02:00", datetime(2025, 10, 26, 0, 30)),
+    ],
+)
+def test_times_without_a_zone_are_of_the_configured_one(tmp_path: Path, text: str, expected: datetime | None) -> None:
+    """Aware and naive times mix and become UTC; naive ones that the clocks repeat or skip are quarantined."""
+    settings = config(csv(tmp_path / "a.csv", [*GOOD, f"99,{text},c1,1,5.00,0"]))
+    quarantine = Quarantine()
+    table = data.load(settings.model_copy(update={"time_zone": "Europe/Brussels"}), quarantine)
+    found = table.filter(pl.col("transaction_id") == 99)["datetime"].to_list()
+    assert ([expected] if expected else []) == found
+    reason = "time is skipped or repeated by the clocks of Europe/Brussels"
+    assert ({} if expected else {reason: 1}) == quarantine.state()["by_reason"]
+
+
+def test_typed_times_without_a_zone_are_of_the_configured_one(tmp_path: Path) -> None:
+    """A Parquet column of naive times is treated like text."""
+    csv(tmp_path / "a.csv", GOOD)
+    frame = pl.read_csv(tmp_path / "a.csv").with_columns(when=pl.lit(datetime(2025, 7, 1, 12)))
+    frame.write_parquet(tmp_path / "a.parquet")
+    settings = config(tmp_path / "a.parquet").model_copy(update={"time_zone": "America/New_York"})
+    assert {datetime(2025, 7, 1, 16)} == set(data.load(settings, Quarantine())["datetime"])
+
+
+def test_an_unknown_zone_is_refused(tmp_path: Path) -> None:
+    """The message has the setting and an example of a name that exists."""
+    settings = config(csv(tmp_path / "a.csv", GOOD)).model_copy(update={"time_zone": "Brussels"})
+    with pytest.raises(PacelineError, match=r"time_zone = 'Brussels'.*Europe/Brussels"):
+        data.load(settings, Quarantine())
+
+
+def test_further_columns_of_a_table_become_features(tmp_path: Path) -> None:
+    """Named columns come along: numbers as they are, texts as texts, gaps as null, wrong types quarantined."""
+    lines = [f"{line},{index}.25,t{index % 3}" for index, line in enumerate(GOOD)]
+    lines += ["97,2025-01-02,c1,1,5.00,1,,", "98,2025-01-02,c1,1,5.00,1,old,t1"]
+    settings = config(csv(tmp_path / "a.csv", lines, HEADER + ",age,kind")).model_copy(
+        update={"extra_numbers": ("age",), "extra_categories": ("kind",)}
+    )
+    quarantine = Quarantine()
+    table = data.load(settings, quarantine)
+    assert {"age is no number": 1} == quarantine.state()["by_reason"]
+    assert [(7.25, "t1"), (None, None)] == table.filter(pl.col("transaction_id").is_in([7, 97])).sort(
+        "transaction_id"
+    ).select("extra_age", "extra_kind").rows()
+    with pytest.raises(PacelineError, match=r"no column 'agee'.*Did you mean 'age'.*data\.extra_numbers"):
+        data.load(settings.model_copy(update={"extra_numbers": ("agee",)}), Quarantine())
+
+
+def test_audit_counts_wrong_labels_of_simulated_data() -> None:
+    """What the simulator knows of the truth is counted, and no other file has it."""
+    table = synthetic.generate(Data(customers=1_500, terminals=1_000, days=60))
+    quarantine = Quarantine()
+    quarantine.count(read=table.height, kept=table.height)
+    noise = data.audit(table, quarantine)["label_noise"]
+    assert noise["never_reported"] == int(((table["true_fraud"] == 1) & (table["fraud"] == 0)).sum()) > 0
+    assert noise["falsely_reported"] == int(((table["true_fraud"] == 0) & (table["fraud"] == 1)).sum()) > 0
+
+
+def test_new_transactions_without_devices_are_as_from_a_shop() -> None:
+    """Where the history has devices and the new rows none, the device is null and nothing else is lost."""
+    history = synthetic.generate(Data(customers=40, terminals=25, days=21))
+    both = data.append(history, history.tail(5).drop("device_id", "true_fraud", "scenario"))
+    assert history.height == both.height
+    assert 5 == both.tail(5)["device_id"].null_count()
+    assert history.head(history.height - 5).select(both.columns).equals(both.head(history.height - 5))
+
+
+def test_one_class_in_a_column_of_labels_is_a_clear_error(tmp_path: Path) -> None:
+    """A file whose labels are all 0 names the fold and its days."""
+    lines = [f"{index},{datetime(2025, 1, 1) + timedelta(days=index)},c1,1,5.00,0" for index in range(80)]
+    table = data.load(config(csv(tmp_path / "a.csv", lines)), Quarantine())
+    with pytest.raises(PacelineError, match=r"fold 'validation'.*0 frauds: one class only"):
+        PrequentialSplit(table, Data()).validation()

@@ -29,6 +29,7 @@ def random_table(seed: int, rows: int = 300) -> pl.DataFrame:
             "customer_id": rng.integers(0, 5, rows),
             "terminal_id": rng.integers(0, 4, rows),
             "amount": rng.integers(0, 20_000, rows) / 100,
+            "device_id": pl.Series(rng.integers(0, 6, rows)).set(pl.Series(rng.random(rows) < 0.5), None),
             "fraud": pl.Series(rng.integers(0, 2, rows), dtype=pl.Int8).set(pl.Series(~labelled), None),
             "labelled_at": pl.Series(
                 [
@@ -71,8 +72,15 @@ def by_definition(table: pl.DataFrame, windows: tuple[int, ...]) -> list[dict[st
             values[f"customer_count_{days}d"] = len(spent)
             values[f"customer_mean_amount_{days}d"] = mean
             values[f"amount_ratio_{days}d"] = row["amount"] / mean if mean else 1.0
+            if days == max(windows):
+                largest = max(spent[:-1], default=0.0)
+                values[f"amount_to_max_{days}d"] = row["amount"] / largest if largest else 0.0
             values[f"terminal_count_{days}d"] = len(labels)
             values[f"terminal_risk_{days}d"] = sum(labels) / len(labels) if labels else 0.0
+        same = [r for r in rows[: position + 1] if row["device_id"] is not None and r["device_id"] == row["device_id"]]
+        own = [r["datetime"] for r in same if r["customer_id"] == row["customer_id"]]
+        values["device_age_days"] = (now - own[0]) / timedelta(days=1) if own else -1.0
+        values["device_count_1d"] = sum(r["datetime"] > now - timedelta(days=1) for r in same)
         result[row["transaction_id"]] = values
     return [result[name] for name in table["transaction_id"]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from datetime import timedelta
@@ -24,6 +25,7 @@ HANDBOOK = {
     "customer_id": "CUSTOMER_ID",
     "terminal_id": "TERMINAL_ID",
     "amount": "TX_AMOUNT",
+    "device_id": "DEVICE_ID",
 }
 
 
@@ -74,7 +76,11 @@ def test_predicting_gives_the_probabilities_of_evaluation(
     """Transactions in a file, without labels, come out as they did when they were part of the table."""
     output = tmp_path / "below" / f"scored.{ending}"
     answer = predict.predict(run_folder, [last_day], output)
-    read = {"csv": pl.read_csv, "parquet": pl.read_parquet, "jsonl": pl.read_ndjson}[ending]
+    read = {
+        "csv": pl.read_csv,
+        "parquet": pl.read_parquet,
+        "jsonl": functools.partial(pl.read_ndjson, infer_schema_length=None),
+    }[ending]
     scored = read(output)
     reasons = ["reason_1", "reason_2", "reason_3"]
     assert ["transaction_id", "fraud_probability", "alert", *reasons] == scored.columns
@@ -109,7 +115,7 @@ def test_bad_rows_are_quarantined(run_folder: Path, last_day: Path, tmp_path: Pa
     lines = last_day.read_text().splitlines()
     broken = tmp_path / "broken.csv"
     fields = lines[5].split(",")
-    broken.write_text("\n".join([*lines[:5], ",".join([*fields[:4], "n/a"]), *lines[6:]]) + "\n")
+    broken.write_text("\n".join([*lines[:5], ",".join([*fields[:4], "n/a", *fields[5:]]), *lines[6:]]) + "\n")
     answer = predict.predict(run_folder, [broken], tmp_path / "scored.csv")
     assert (len(lines) - 1, len(lines) - 2, 1) == tuple(answer[key] for key in ("read", "scored", "quarantined"))
     (item,) = [json.loads(line) for line in (tmp_path / "scored.quarantine.jsonl").read_text().splitlines()]
@@ -165,7 +171,7 @@ def test_a_run_that_cannot_be_used_is_refused(run_folder: Path, tmp_path: Path) 
     with pytest.raises(PacelineError, match=r"^The run 'run' is stopped, not done\. Finish it: train --resume RUN\."):
         predict.load(copy)
     (copy / "run.json").write_text(json.dumps(found))
-    with pytest.raises(PacelineError, match=r"^The model knows 18 features"):
+    with pytest.raises(PacelineError, match=r"^The model knows 21 features"):
         predict.evaluate(copy, ["data.windows_days=[2, 7, 30]"])
     (copy / "model.ubj").write_bytes(b"")
     with pytest.raises(PacelineError, match=r"^'model.ubj' does not match its checksum\."):

@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 from fraud_detection import features, predict
 from fraud_detection.config import Config, Data
 from fraud_detection.decisions import Decision
+from fraud_detection.extras import Encoding
 from fraud_detection.model import Boosted, Linear
 from fraud_detection.reasons import MOST, describe, explain
 from paceline import calibrate
@@ -112,7 +113,7 @@ def test_alerts_alone_get_reasons_and_parts_do_not_matter(monkeypatch: pytest.Mo
     X = frame.to_numpy()
     linear = Linear(X.mean(axis=0), X.std(axis=0), rng.normal(size=len(NAMES)), 0.0)
     decision = Decision(calibrate.Sigmoid(1.0, 0.0), "cost", 0.7)
-    run = predict.TrainedRun(Config(), linear, decision, NAMES)
+    run = predict.TrainedRun(Config(), linear, decision, NAMES, Encoding({}, {}))
     whole = predict.score(run, frame)
     assert 0 < whole["alert"].sum() < 100
     assert whole["alert"].to_list() == whole["reason_1"].is_not_null().to_list()

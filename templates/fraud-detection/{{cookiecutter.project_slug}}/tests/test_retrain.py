@@ -111,7 +111,7 @@ def test_another_portfolio_shares_no_transaction(earlier_run: Path) -> None:
 def test_a_run_of_other_features_is_refused(earlier_run: Path, tmp_path: Path) -> None:
     """Trees divide by the place of a feature: other windows would be read as the old ones."""
     config = settings(data={"windows_days": [1, 7, 30]}, transfer={"from_run": str(earlier_run)})
-    with pytest.raises(PacelineError, match="on 13 features; this one is an xgboost on 18"):
+    with pytest.raises(PacelineError, match="on 16 features; this one is an xgboost on 21"):
         train(config, runs_folder=tmp_path)
 
 

@@ -192,3 +192,25 @@ def test_handbook_definition_with_a_constant_delay() -> None:
     assert ([0, 1], [1, 0]) == (fold.train.tolist(), fold.train_labels.tolist())
     # Card 1 is out from the first day; card 3, reported at midnight as that day begins, from the second.
     assert ([3, 4, 5, 6], [4, 6], [0, 1]) == (fold.window.tolist(), fold.test.tolist(), fold.test_labels.tolist())
+
+
+def test_windows_may_be_parts_of_a_day_and_cards_unknown() -> None:
+    """Two days without cards are divided by hours; no transaction is taken for that of a known card."""
+    start = datetime(2025, 1, 1)
+    moments = [start + timedelta(hours=hour) for hour in range(48)]
+    table = pl.DataFrame(
+        {
+            "transaction_id": range(48),
+            "datetime": moments,
+            "amount": [1.0] * 48,
+            "fraud": pl.Series([hour % 4 == 0 for hour in range(48)]).cast(pl.Int8),
+            "labelled_at": moments,
+        }
+    )
+    config = Data(source="ulb", test_days=0.5, train_days=0.75, validation_days=0.5, label_delay_days=0)
+    split = PrequentialSplit(table, config)
+    fold, earlier = split.final(), split.validation()
+    assert (list(range(18, 36)), list(range(36, 48))) == (fold.train.tolist(), fold.test.tolist())
+    assert (list(range(6, 24)), list(range(24, 36))) == (earlier.train.tolist(), earlier.test.tolist())
+    assert ["2025-01-01 18:00", "2025-01-02 12:00"] == fold.state()["train"]
+    assert 0 == fold.state()["removed_known_compromised"]

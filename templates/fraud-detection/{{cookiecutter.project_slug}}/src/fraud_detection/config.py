@@ -23,6 +23,7 @@ class Columns(Section):
     amount: str = Field("amount", description="in one currency")
     fraud: str = Field("fraud", description="0 or 1; empty for a transaction without a label yet")
     labelled_at: str = Field("", description="when the label became known; empty: after label_delay_days")
+    device_id: str = Field("", description="what an online payment was made with, empty in shops; empty: none")
     mcc: str = Field("", description="merchant category code, for slices of the scores; empty: none")
     channel: str = Field("", description="pos, online, atm or the like, for slices; empty: none")
     country: str = Field("", description="of the terminal, for slices; empty: none")
@@ -32,22 +33,38 @@ class Columns(Section):
 class Data(Section):
     """Which transactions, and how time divides them."""
 
-    source: Literal["synthetic", "handbook", "table"] = Field(
-        "synthetic", description="synthetic | handbook (Fraud Detection Handbook) | table (any CSV or Parquet: columns)"
+    source: Literal["synthetic", "table", "handbook", "ulb", "ieee-cis", "paysim", "sparkov", "baf"] = Field(
+        "synthetic", description="synthetic | table (any) | handbook | ulb | ieee-cis | paysim | sparkov | baf"
     )
     path: str = Field("", description="a CSV or Parquet file, or a folder of them; not for synthetic")
+    time_zone: str = Field("UTC", description="of times without a zone; one that clocks skip or repeat is quarantined")
+    extra_numbers: tuple[str, ...] = Field((), description="table: columns taken as features, as they are")
+    extra_categories: tuple[str, ...] = Field((), description="table: columns of texts taken as features, coded")
+    simulator: Literal["portfolio", "handbook"] = Field(
+        "portfolio", description="synthetic: portfolio | handbook (as the Handbook describes it)"
+    )
     portfolio: Literal["A", "B"] = Field("A", description="synthetic: which of two card portfolios")
     customers: int = Field(2_300, ge=10, description="synthetic: cards; about 1.3 transactions each a day")
     terminals: int = Field(3_000, ge=10, description="synthetic: payment terminals")
     days: int = Field(105, ge=21, description="synthetic: length of the history")
-    start_date: Day = Field("2025-01-01", pattern=r"^\d{4}-\d\d-\d\d$", description="synthetic: first day, UTC")
+    start_date: Day = Field(
+        "2025-01-01",
+        pattern=r"^\d{4}-\d\d-\d\d$",
+        description="first day, UTC: of synthetic, and of formats that count from it",
+    )
     seed: int = Field(0, ge=0, description="synthetic: the same seed makes the same transactions")
+    unreported_share: float = Field(0.05, ge=0, lt=1, description="synthetic: frauds that are never reported")
+    false_report_share: float = Field(0.0002, ge=0, lt=1, description="synthetic: honest ones reported as fraud")
     label_delay_days: int = Field(7, ge=0, le=365, description="days until a transaction's label can be used")
     windows_days: tuple[int, ...] = Field((1, 7, 30), min_length=1, description="of the spending and risk features")
     test_start: Day = Field("", pattern=r"^(\d{4}-\d\d-\d\d)?$", description="first day of the test; empty: latest")
-    test_days: int = Field(14, ge=1, description="days of the test")
-    train_days: int = Field(28, ge=1, description="days of training, ending label_delay_days before the test")
-    validation_days: int = Field(14, ge=1, description="last days with known labels: rounds, calibration, threshold")
+    test_days: int | float = Field(
+        14, gt=0, description="days of the test; parts of a day are possible, here and below"
+    )
+    train_days: int | float = Field(28, gt=0, description="days of training, ending label_delay_days before the test")
+    validation_days: int | float = Field(
+        14, gt=0, description="last days with known labels: rounds, calibration, threshold"
+    )
     max_quarantined_share: float = Field(0.01, ge=0, le=1, description="more bad rows than this share stop the run")
     columns: Columns = Columns()
 

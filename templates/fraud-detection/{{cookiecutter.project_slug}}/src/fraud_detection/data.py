@@ -1,7 +1,9 @@
 """Real formats to one table of transactions; what cannot be used goes to the quarantine, with its place and why.
 
-The table has the columns `transaction_id, datetime, customer_id, terminal_id, amount, fraud, labelled_at` and, where
-the data has them, `mcc, channel, country, portfolio`. Times are naive and in UTC; one without a zone is taken as UTC.
+The table has the columns `transaction_id, datetime, customer_id, terminal_id, amount, fraud, labelled_at` (a format
+without customers or terminals lacks that id), where the data has them `device_id, mcc, channel, country, portfolio`,
+and every further feature as `extra_...`: numbers are Float32, categories text, both null where missing. Times are naive
+and in UTC; one without a zone is of `data.time_zone`.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ from typing import Any
 
 import polars as pl
 
-from fraud_detection import files, synthetic
+from fraud_detection import files, formats, scenarios, synthetic, values
 from fraud_detection.config import Columns, Data
 from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 
 IDS = ("transaction_id", "customer_id", "terminal_id")
+CODED = (*IDS, "device_id")  # as whole numbers where all are written as such
 CONTEXT = ("mcc", "channel", "country", "portfolio")
 TABLE = (*IDS[:1], "datetime", *IDS[1:], "amount", "fraud", "labelled_at")
 MAX_AMOUNT = 1e9
@@ -33,6 +36,7 @@ HANDBOOK = Columns(
     amount="TX_AMOUNT",
     fraud="TX_FRAUD",
     labelled_at="LABELLED_AT",
+    device_id="DEVICE_ID",
     mcc="MCC",
     channel="CHANNEL",
     country="COUNTRY",
@@ -74,9 +78,11 @@ def append(history: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
 
     Rows of the history whose `transaction_id` is among the new ones are left out. Ids of different types become text.
     """
-    columns = [name for name in (*TABLE, *CONTEXT) if name in history.columns and name in new.columns]
+    if "device_id" in history.columns and "device_id" not in new.columns:  # as for payments in a shop
+        new = new.with_columns(pl.lit(None, history["device_id"].dtype).alias("device_id"))
+    columns = [name for name in history.columns if name in new.columns]
     history, new = history.select(columns), new.select(columns)
-    for name in IDS:
+    for name in (name for name in CODED if name in columns):
         if history[name].dtype != new[name].dtype:
             history, new = (table.with_columns(pl.col(name).cast(pl.String)) for table in (history, new))
     return pl.concat(
@@ -93,7 +99,7 @@ def audit(table: pl.DataFrame, quarantine: Quarantine) -> dict[str, Any]:
     """
     frauds = table.filter(pl.col("fraud") == 1)
     labelled = table["fraud"].count()
-    delay = (frauds["labelled_at"] - frauds["datetime"]).dt.total_seconds() / synthetic.DAY_S
+    delay = (frauds["labelled_at"] - frauds["datetime"]).dt.total_seconds() / scenarios.DAY_S
     per_day = table.group_by(pl.col("datetime").dt.date()).len()["len"]
     return {
         "transactions": table.height,
@@ -103,29 +109,39 @@ def audit(table: pl.DataFrame, quarantine: Quarantine) -> dict[str, Any]:
         "last": table["datetime"].max(),
         "days_with_transactions": len(per_day),
         "transactions_per_day": _quantiles(per_day),
-        "customers": table["customer_id"].n_unique(),
-        "terminals": table["terminal_id"].n_unique(),
+        "customers": table["customer_id"].n_unique() if "customer_id" in table.columns else None,
+        "terminals": table["terminal_id"].n_unique() if "terminal_id" in table.columns else None,
         "amount": _quantiles(table["amount"]),
         "amount_of_frauds": _quantiles(frauds["amount"]),
         "fraud_label_delay_days": _quantiles(delay),
-        "same_card_same_moment": int(table.select(pl.struct("customer_id", "datetime").is_duplicated().sum()).item()),
+        "same_card_same_moment": (
+            int(table.select(pl.struct("customer_id", "datetime").is_duplicated().sum()).item())
+            if "customer_id" in table.columns
+            else None
+        ),
+        **({"label_noise": _label_noise(table)} if "true_fraud" in table.columns else {}),
+        "further_features": [name.removeprefix(formats.EXTRA) for name in _extras(table)],
         "quarantine": quarantine.state(),
     }
 
 
 def _load_files(config: Data, quarantine: Quarantine, path: Path, *, labelled: bool) -> pl.DataFrame:
-    required, optional = _names(config, labelled=labelled)
-    found = files.find(path)
+    layout = formats.of(config.source) or formats.Format(
+        {}, numbers=_prefixed(config.extra_numbers), categories=_prefixed(config.extra_categories)
+    )
+    required, optional = _names(config, layout, labelled=labelled)
+    found = formats.find(path, config.source, labelled=labelled)
     tables: list[pl.DataFrame] = []
     names: list[str] = []
     damaged: dict[Path, str] = {}
     for file in found:
         try:
-            raw = files.read(file, required, optional, quarantine)
+            raw = files.read(file, required, optional, quarantine, layout.numbers)
+            usual = formats.standard(raw, file, config, quarantine, labelled=labelled)
         except files.DamagedFile as error:
             damaged[file] = str(error)
         else:
-            tables.append(_checked(raw, file.name, config, quarantine))
+            tables.append(_checked(raw, usual, file.name, config, layout, quarantine))
             names.append(file.name)
     _refuse_damaged(damaged, found, config.max_quarantined_share, quarantine)
     table = _without_duplicates(_joined(tables), names, quarantine)
@@ -146,47 +162,85 @@ def _path(text: str) -> Path:
     return Path(text).expanduser()
 
 
-def _names(config: Data, *, labelled: bool) -> tuple[dict[str, str], dict[str, str]]:
+def _names(config: Data, layout: formats.Format, *, labelled: bool) -> tuple[dict[str, str], dict[str, str]]:
     """Return the columns that must be there and those that may, standard name to name in the file."""
     is_table = config.source == "table"
-    mapping = {
-        name: column for name, column in (config.columns if is_table else HANDBOOK).model_dump().items() if column
-    }
+    mapping = dict(layout.columns)
+    if not mapping:
+        columns = (config.columns if is_table else HANDBOOK).model_dump()
+        mapping = {name: column for name, column in columns.items() if column}
+    if is_table:
+        mapping |= {name: name.removeprefix(formats.EXTRA) for name in (*layout.numbers, *layout.categories)}
     if not labelled:
         mapping.pop("fraud"), mapping.pop("labelled_at", None)
-    may_lack = () if is_table else ("labelled_at", *CONTEXT)
+    may_lack = () if is_table or layout.columns else ("labelled_at", "device_id", *CONTEXT)
     required = {name: column for name, column in mapping.items() if name not in may_lack}
-    return required, {name: column for name, column in mapping.items() if name in may_lack}
+    found = {name: column for name, column in mapping.items() if name in may_lack}
+    return required, {**found, **layout.optional}
 
 
-def _checked(raw: pl.DataFrame, source: str, config: Data, quarantine: Quarantine) -> pl.DataFrame:
-    """Return the usable rows of a file with the table's types; the others go to `quarantine`, by their first defect."""
-    moment = _moments(raw["datetime"])
-    amount = _numbers(raw["amount"])
-    fraud = (
-        _labels(raw["fraud"]) if "fraud" in raw.columns else pl.repeat(None, raw.height, dtype=pl.Float64, eager=True)
-    )
-    arrival_text = raw["labelled_at"] if "labelled_at" in raw.columns else None
-    arrival = (
-        _moments(arrival_text)
-        if arrival_text is not None
-        else pl.repeat(None, raw.height, dtype=pl.Datetime("us"), eager=True)
-    )
+def _prefixed(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{formats.EXTRA}{name}" for name in names)
+
+
+def _extras(table: pl.DataFrame) -> list[str]:
+    return [name for name in table.columns if name.startswith(formats.EXTRA)]
+
+
+def _label_noise(table: pl.DataFrame) -> dict[str, int]:
+    """Return where the labels of simulated transactions differ from the truth, which nothing else may look at."""
+    fraud, truth = pl.col("fraud"), pl.col("true_fraud")
+    never, falsely = (truth == 1) & (fraud == 0), (truth == 0) & (fraud == 1)
+    counts = table.select(never_reported=never.sum(), falsely_reported=falsely.sum())
+    return {name: int(count) for name, count in counts.row(0, named=True).items()}
+
+
+def _checked(
+    raw: pl.DataFrame,
+    usual: pl.DataFrame,
+    source: str,
+    config: Data,
+    layout: formats.Format,
+    quarantine: Quarantine,
+) -> pl.DataFrame:
+    """Return the usable rows of a file with the table's types; the others go to `quarantine`, by their first defect.
+
+    Args:
+        raw: as read, to show.
+        usual: the same rows with the table's columns, as `formats.standard` gives them.
+        source: the file's name.
+        config: `label_delay_days` and `time_zone` are used.
+        layout: says which of the extra columns hold numbers.
+        quarantine: receives what is not usable.
+    """
+    moment, nowhere = values.moments(usual["datetime"], config.time_zone)
+    empty = pl.repeat(None, usual.height, dtype=pl.String, eager=True)
+    fraud = values.labels(usual["fraud"] if "fraud" in usual.columns else empty)
+    arrival_text = usual["labelled_at"] if "labelled_at" in usual.columns else empty
+    arrival, arrives_nowhere = values.moments(arrival_text, config.time_zone)
+    given = [name for name in IDS if name in usual.columns]
+    numbers = {name: values.numbers(usual[name]) for name in layout.numbers if name in usual.columns}
     table = pl.DataFrame(
         {
-            files.ROW: raw[files.ROW],
-            **{name: _ids(raw[name]) for name in IDS},
+            files.ROW: usual[files.ROW],
+            **{name: values.ids(usual[name]) for name in given},
             "datetime": moment,
-            "amount": amount,
+            "amount": values.numbers(usual["amount"]).cast(pl.Float64),
             "fraud": fraud,
             "labelled_at": arrival,
-            **{name: _text(raw[name]) for name in CONTEXT if name in raw.columns},
+            **({"device_id": values.ids(usual["device_id"])} if "device_id" in usual.columns else {}),
+            **{name: values.text(usual[name]) for name in CONTEXT if name in usual.columns},
+            **{name: number.fill_nan(None).cast(pl.Float32) for name, number in numbers.items()},
+            **{name: values.text(usual[name]) for name in layout.categories if name in usual.columns},
+            "_arrival_given": arrival_text.is_not_null(),
+            "_nowhere": nowhere | arrives_nowhere,
         }
-    ).with_columns(pl.lit(arrival_text.is_not_null() if arrival_text is not None else False).alias("_arrival_given"))
+    )
     label, late = pl.col("fraud"), pl.col("labelled_at")
     defects: Mapping[str, pl.Expr] = {
-        **{f"{name} is missing": pl.col(name).is_null() for name in IDS},
-        "datetime is no ISO 8601 date and time": pl.col("datetime").is_null(),
+        **{f"{name} is missing": pl.col(name).is_null() for name in given},
+        f"time is skipped or repeated by the clocks of {config.time_zone}": pl.col("_nowhere"),
+        f"datetime is no {layout.moment}": pl.col("datetime").is_null(),
         "datetime is before 1970 or after 2099": ~pl.col("datetime").is_between(EARLIEST, LATEST, closed="left"),
         "amount is no number": pl.col("amount").is_null() | ~pl.col("amount").is_finite(),
         "amount is negative": pl.col("amount") < 0,
@@ -194,6 +248,12 @@ def _checked(raw: pl.DataFrame, source: str, config: Data, quarantine: Quarantin
         "fraud is not 0 or 1": label.is_not_null() & ~label.is_in([0.0, 1.0]),
         "labelled_at is no ISO 8601 date and time": pl.col("_arrival_given") & late.is_null(),
         "labelled_at is before the transaction": late < pl.col("datetime"),
+        **{
+            f"{name.removeprefix(formats.EXTRA)} is no number": pl.lit(
+                (number.is_null() & usual[name].is_not_null()) | number.is_infinite().fill_null(False)
+            )
+            for name, number in numbers.items()
+        },
     }
     reason = pl.coalesce(pl.when(defect).then(pl.lit(text)) for text, defect in defects.items())
     reasons = table.select(reason.alias("reason")).to_series()
@@ -202,14 +262,18 @@ def _checked(raw: pl.DataFrame, source: str, config: Data, quarantine: Quarantin
     labelled_at = pl.when(label.is_not_null()).then(
         late.fill_null(pl.col("datetime") + pl.duration(days=config.label_delay_days))
     )
-    context = [name for name in CONTEXT if name in table.columns]
+    further = [name for name in table.columns if name in ("device_id", *CONTEXT) or name.startswith(formats.EXTRA)]
     return table.filter(reasons.is_null()).select(
-        *TABLE[:5], label.cast(pl.Int8), labelled_at.alias("labelled_at"), *context, files.ROW
+        *(name for name in TABLE[:5] if name in table.columns),
+        label.cast(pl.Int8),
+        labelled_at.alias("labelled_at"),
+        *further,
+        files.ROW,
     )
 
 
 def _list(raw: pl.DataFrame, reasons: pl.Series, source: str, quarantine: Quarantine) -> None:
-    shown = raw.drop(files.ROW).select(pl.all().map_batches(_text, return_dtype=pl.String))
+    shown = raw.drop(files.ROW).select(pl.all().map_batches(values.text, return_dtype=pl.String))
     bad = pl.DataFrame({"reason": reasons, files.ROW: raw[files.ROW]}).hstack(shown).filter(reasons.is_not_null())
     for (reason,), rows in bad.group_by("reason", maintain_order=True):
         quarantine.add_many(
@@ -220,12 +284,13 @@ def _list(raw: pl.DataFrame, reasons: pl.Series, source: str, quarantine: Quaran
 
 def _joined(tables: list[pl.DataFrame]) -> pl.DataFrame:
     """Return the files' tables one below the other; ids are whole numbers where all are written as such, else text."""
-    for name in IDS:
+    given = [name for name in CODED if all(name in table.columns for table in tables)]
+    for name in given:
         if any(table[name].dtype != pl.Int64 for table in tables):
             tables = [table.with_columns(pl.col(name).cast(pl.String)) for table in tables]
     numbered = [table.with_columns(pl.lit(index, pl.UInt32).alias("_file")) for index, table in enumerate(tables)]
     joined = pl.concat(numbered, how="diagonal")
-    for name in IDS:
+    for name in given:
         if joined[name].dtype == pl.String and joined[name].str.contains(r"^(0|-?[1-9]\d{0,17})$").all():
             joined = joined.with_columns(pl.col(name).cast(pl.Int64))
     return joined
@@ -262,64 +327,6 @@ def _refuse_damaged(damaged: Mapping[Path, str], found: list[Path], max_share: f
             f"allowed), for example '{file}': {defect}.",
             "Get them again, take them out of the folder, or raise data.max_quarantined_share.",
         )
-
-
-def _ids(values: pl.Series) -> pl.Series:
-    """Return whole numbers as Int64 and anything else as text, empty text as null."""
-    if values.dtype.is_float():  # whole numbers in a column that once had gaps
-        whole = values.is_finite() & (values == values.round()) & (values.abs() < 2**53)
-        return values.set(~whole.fill_null(False), None).cast(pl.Int64)
-    if values.dtype.is_integer() and values.dtype != pl.UInt64:
-        return values.cast(pl.Int64)
-    return _text(values)
-
-
-def _text(values: pl.Series) -> pl.Series:
-    try:
-        return values.cast(pl.String, strict=False).str.strip_chars().replace("", None)
-    except pl.exceptions.PolarsError:  # lists, structures
-        return pl.Series([str(value) if value is not None else None for value in values.to_list()], dtype=pl.String)
-
-
-def _numbers(values: pl.Series) -> pl.Series:
-    if values.dtype.is_numeric():
-        return values.cast(pl.Float64)
-    return _text(values).cast(pl.Float64, strict=False)
-
-
-def _labels(values: pl.Series) -> pl.Series:
-    """Return 0.0, 1.0, null where there is none, and NaN for anything else."""
-    if values.dtype == pl.Boolean:
-        return values.cast(pl.Float64)
-    if values.dtype.is_float():
-        return values.fill_nan(None).cast(pl.Float64)
-    text = _text(values).str.to_lowercase().replace({"true": "1", "false": "0"})
-    return pl.select(
-        pl.when(text.is_not_null()).then(text.cast(pl.Float64, strict=False).fill_null(float("nan")))
-    ).to_series()
-
-
-def _moments(values: pl.Series) -> pl.Series:
-    """Return naive UTC to the microsecond; null for what is neither a date nor ISO 8601 text."""
-    if values.dtype == pl.Date:
-        return values.cast(pl.Datetime("us"))
-    if isinstance(values.dtype, pl.Datetime):
-        zoned = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if values.dtype.time_zone else values
-        return zoned.dt.cast_time_unit("us")
-    text = _text(values).str.replace(" ", "T", literal=True)
-    moments = pl.repeat(None, len(text), dtype=pl.Datetime("us"), eager=True)
-    for form in ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M", "%Y-%m-%d"):
-        open_rows = (moments.is_null() & text.is_not_null()).arg_true()
-        if not len(open_rows):
-            break
-        rest = text[open_rows].str.replace(r"\s*UTC$", "Z")
-        if form == "%Y-%m-%d":
-            found = rest.str.to_date(form, strict=False).cast(pl.Datetime("us"))
-        else:
-            found = rest.str.to_datetime(form, time_unit="us", strict=False)
-            found = found.dt.replace_time_zone(None)  # a zone has been turned into UTC
-        moments = found if len(open_rows) == len(text) else moments.scatter(open_rows, found)
-    return moments
 
 
 def _quantiles(values: pl.Series) -> dict[str, float | None]:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fraud_detection.splits import Fold
+from fraud_detection.splits import Fold, customers
 
 
 @dataclass(frozen=True)
@@ -42,5 +42,5 @@ def _take(table: pl.DataFrame, features: pl.DataFrame, rows: NDArray[np.int64], 
         y=labels,
         amounts=chosen["amount"].to_numpy(),
         days=chosen["datetime"].dt.date(),
-        customers=chosen["customer_id"].rank("dense").to_numpy().astype(np.int64) - 1,
+        customers=customers(chosen),
     )

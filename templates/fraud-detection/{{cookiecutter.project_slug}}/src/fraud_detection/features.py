@@ -14,27 +14,30 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fraud_detection import formats
 from fraud_detection.config import Data
 
 DAY_US = 86_400_000_000
 UNITS = 10_000  # of one unit of the currency
+DEVICE = ("device_age_days", "device_count_1d")
 
 Ints = NDArray[np.int64]
 
 
 def names(config: Data) -> list[str]:
-    """Return the names of the columns that `compute` makes, in order.
+    """Return the names of the columns that `compute` makes, in order, where the data has parties and a clock.
 
-    >>> names(Data(windows_days=(1,)))[3:]
-    ['customer_count_1d', 'customer_mean_amount_1d', 'amount_ratio_1d', 'terminal_count_1d', 'terminal_risk_1d']
+    >>> names(Data(windows_days=(1,)))[5:8]
+    ['amount_ratio_1d', 'amount_to_max_1d', 'terminal_count_1d']
     """
     customer = [
         f"{name}_{days}d"
         for days in config.windows_days
         for name in ("customer_count", "customer_mean_amount", "amount_ratio")
     ]
+    customer.append(f"amount_to_max_{max(config.windows_days)}d")
     terminal = [f"{name}_{days}d" for days in config.windows_days for name in ("terminal_count", "terminal_risk")]
-    return ["amount", "during_weekend", "during_night", *customer, *terminal]
+    return ["amount", "during_weekend", "during_night", *customer, *terminal, *DEVICE]
 
 
 def compute(table: pl.DataFrame, config: Data) -> pl.DataFrame:
@@ -49,47 +52,101 @@ def compute(table: pl.DataFrame, config: Data) -> pl.DataFrame:
         config: `windows_days` are used.
 
     Returns:
-        As many rows, in the same order; every column is Float64 without nulls, named by `names`. `amount_ratio` is the
-        amount over the customer's mean (1 where that is 0), `terminal_risk` the share of frauds among
+        As many rows, in the same order; every column is Float64 without nulls, named by `names`. What the data does not
+        have gives no column: windows of a customer or a terminal, weekend and night, devices. `amount_ratio` is the
+        amount over the customer's mean (1 where that is 0), `amount_to_max` that over the customer's largest amount in
+        the longest window before it (0 where there was none), `terminal_risk` the share of frauds among
         `terminal_count` labels (0 where there are none). Night is 00:00 to 06:59, as in the Handbook.
+        `device_age_days` is the time since the card's first payment with its device in this history (-1 without one),
+        `device_count_1d` the payments that device made in the last day, for any card.
     """
     order = _time_order(table)
     ordered = table if order is None else table[order]
     time = ordered["datetime"].to_physical().to_numpy()
     amount = ordered["amount"].to_numpy()
     columns: dict[str, NDArray[np.float64]] = {"amount": amount}
-    day, of_day = np.divmod(time, DAY_US)
-    columns["during_weekend"] = ((day + 3) % 7 >= 5).astype(np.float64)  # 1970-01-01 was a Thursday
-    columns["during_night"] = (of_day < 7 * DAY_US // 24).astype(np.float64)
-    columns |= _customer_windows(time, amount, _codes(ordered["customer_id"]), config.windows_days)
-    columns |= _terminal_windows(ordered, time, config.windows_days)
-    features = pl.DataFrame({name: columns[name] for name in names(config)})
+    layout = formats.of(config.source)
+    if layout is None or layout.clock:
+        day, of_day = np.divmod(time, DAY_US)
+        columns["during_weekend"] = ((day + 3) % 7 >= 5).astype(np.float64)  # 1970-01-01 was a Thursday
+        columns["during_night"] = (of_day < 7 * DAY_US // 24).astype(np.float64)
+    if "customer_id" in table.columns:
+        columns |= _customer_windows(time, amount, _codes(ordered["customer_id"]), config.windows_days)
+    if "terminal_id" in table.columns:
+        columns |= _terminal_windows(ordered, time, config.windows_days)
+    if "device_id" in table.columns:
+        columns |= _device(ordered, time)
+    features = pl.DataFrame({name: columns[name] for name in names(config) if name in columns})
     return features if order is None else features[np.argsort(order)]
 
 
 def _customer_windows(
     time: Ints, amount: NDArray[np.float64], customer: Ints, windows: Sequence[int]
 ) -> dict[str, NDArray[np.float64]]:
-    rows, bits = len(time), _bits(len(time))
-    keys = np.sort((customer << bits) | np.arange(rows))  # by customer, then by time: rows are in the order of time
-    row = keys & ((1 << bits) - 1)
-    base = keys - row  # the customer's part of the key
+    row, spans = _spans(time, customer, windows)
+    spent = amount[row]
     # Differences of prefix sums are right even where the running total of a whole table wraps around.
-    prefix = _prefix(np.rint(amount[row] * UNITS).astype(np.int64))
-    last = np.arange(1, rows + 1)
+    prefix = _prefix(np.rint(spent * UNITS).astype(np.int64))
+    last = np.arange(1, len(row) + 1)
     columns = {}
-    for days in windows:
-        oldest = np.searchsorted(time, time - days * DAY_US, side="right")  # the first row inside each row's window
-        first = np.searchsorted(keys, base | oldest[row], side="left")
+    for days, first in spans.items():
         count = (last - first).astype(np.float64)
         mean = (prefix[last] - prefix[first]) / (count * UNITS)
-        spent = amount[row]
-        ratio = np.divide(spent, mean, out=np.ones(rows), where=mean > 0)
-        for name, values in (("customer_count", count), ("customer_mean_amount", mean), ("amount_ratio", ratio)):
-            column = np.empty(rows)
-            column[row] = values
-            columns[f"{name}_{days}d"] = column
-    return columns
+        columns[f"customer_count_{days}d"] = count
+        columns[f"customer_mean_amount_{days}d"] = mean
+        columns[f"amount_ratio_{days}d"] = np.divide(spent, mean, out=np.ones(len(row)), where=mean > 0)
+    longest = max(windows)
+    largest = _largest(spent, spans[longest], last - 1)
+    columns[f"amount_to_max_{longest}d"] = np.divide(spent, largest, out=np.zeros(len(row)), where=largest > 0)
+    return {name: _unsorted(values, row) for name, values in columns.items()}
+
+
+def _spans(time: Ints, party: Ints, windows: Sequence[int]) -> tuple[Ints, dict[int, Ints]]:
+    """Return the rows by party and then by time, and for each window the place of the first row inside each row's."""
+    bits = _bits(len(time))
+    keys = np.sort((party << bits) | np.arange(len(time)))  # rows are in the order of time
+    row = keys & ((1 << bits) - 1)
+    base = keys - row  # the party's part of the key
+    spans = {}
+    for days in windows:
+        oldest = np.searchsorted(time, time - days * DAY_US, side="right")
+        spans[days] = np.searchsorted(keys, base | oldest[row], side="left")
+    return row, spans
+
+
+def _largest(values: NDArray[np.float64], first: Ints, end: Ints) -> NDArray[np.float64]:
+    """Return the largest of `values[first:end]` for each pair, 0 for an empty one, by doubling (a sparse table).
+
+    >>> _largest(np.array([3.0, 1.0, 2.0]), np.array([0, 1, 2]), np.array([3, 3, 2])).tolist()
+    [3.0, 2.0, 0.0]
+    """
+    result, length = np.zeros(len(first)), end - first
+    table, width = values, 1
+    while (here := np.flatnonzero((length >= width) & (length < 2 * width))).size or (length >= 2 * width).any():
+        result[here] = np.maximum(table[first[here]], table[end[here] - width])  # two overlapping stretches
+        table = np.maximum(table[:-width], table[width:])
+        width *= 2
+    return result
+
+
+def _unsorted(values: NDArray[np.float64], row: Ints) -> NDArray[np.float64]:
+    column = np.empty(len(values))
+    column[row] = values
+    return column
+
+
+def _device(table: pl.DataFrame, time: Ints) -> dict[str, NDArray[np.float64]]:
+    """Return how long the card has used its device, and how much that was used today; -1 and 0 without one."""
+    known = table["device_id"].is_not_null().to_numpy()
+    age, count = np.full(len(time), -1.0), np.zeros(len(time))
+    online = table.filter(known)
+    first = (
+        online.select(pl.col("datetime").min().over("customer_id", "device_id")).to_series().to_physical().to_numpy()
+    )
+    age[known] = (time[known] - first) / DAY_US
+    row, spans = _spans(time[known], _codes(online["device_id"]), (1,))
+    count[known] = _unsorted(np.arange(1.0, len(row) + 1) - spans[1], row)
+    return {"device_age_days": age, "device_count_1d": count}
 
 
 def _terminal_windows(table: pl.DataFrame, time: Ints, windows: Sequence[int]) -> dict[str, NDArray[np.float64]]:
@@ -116,10 +173,8 @@ def _terminal_windows(table: pl.DataFrame, time: Ints, windows: Sequence[int]) -
         first = np.searchsorted(keys, base | oldest[row], side="left")
         count = (last - first).astype(np.float64)
         risk = np.divide(frauds[last] - frauds[first], count, out=np.zeros(len(time)), where=count > 0)
-        for name, values in (("terminal_count", count), ("terminal_risk", risk)):
-            column = np.empty(len(time))
-            column[row] = values
-            columns[f"{name}_{days}d"] = column
+        columns[f"terminal_count_{days}d"] = _unsorted(count, row)
+        columns[f"terminal_risk_{days}d"] = _unsorted(risk, row)
     return columns
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import polars as pl
 
 from fraud_detection import json_lines
+from fraud_detection.config import Columns
 from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 
@@ -50,24 +51,36 @@ def find(path: Path) -> list[Path]:
     return files
 
 
-def read(path: Path, required: Mapping[str, str], optional: Mapping[str, str], quarantine: Quarantine) -> pl.DataFrame:
+def read(
+    path: Path,
+    required: Mapping[str, str],
+    optional: Mapping[str, str],
+    quarantine: Quarantine,
+    numbers: Collection[str] = (),
+) -> pl.DataFrame:
     """Return the wanted columns of a file under their standard names, with the row's place in the column `ROW`.
 
     Columns of a CSV are text, empty fields null; those of the others have their own types. Lines with another number
     of fields than the header, lines that are no JSON, and lines whose wanted text is damaged, go to `quarantine`.
+    Columns of `numbers` are Float32 where a file has nothing else in any of them, which saves most of the memory of
+    wide files.
 
     Args:
         path: a file that `find` gave.
         required: standard name to name in the file.
         optional: the same, for columns that are taken where they are there.
         quarantine: counts every row as read.
+        numbers: standard names.
 
     Raises:
         DamagedFile: the file is empty, cut off or no table.
         PacelineError: a required column is missing; the message suggests the nearest name.
     """
-    readers = {".csv": _read_csv, ".parquet": _read_parquet, ".jsonl": _read_json_lines}
-    return readers[path.suffix.lower()](path, required, optional, quarantine)
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        return _read_csv(path, required, optional, quarantine, numbers)
+    reader = _read_json_lines if suffix == ".jsonl" else _read_parquet
+    return reader(path, required, optional, quarantine)
 
 
 def _read_parquet(
@@ -87,7 +100,11 @@ def _read_parquet(
 
 
 def _read_csv(
-    path: Path, required: Mapping[str, str], optional: Mapping[str, str], quarantine: Quarantine
+    path: Path,
+    required: Mapping[str, str],
+    optional: Mapping[str, str],
+    quarantine: Quarantine,
+    numbers: Collection[str],
 ) -> pl.DataFrame:
     raw = path.read_bytes().removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
     if not raw.strip():
@@ -102,14 +119,17 @@ def _read_csv(
         raise DamagedFile("its first line is no header") from None
     wanted = _wanted(path, header, required, optional)
     utf8 = b"\0" not in raw and _is_utf8(raw)
-    frame = _parse_whole(raw, header, separator, utf8=utf8)
+    numeric = {header.index(wanted[name]) for name in numbers if name in wanted}
+    frame = _parse_whole(raw, header, separator, numeric, utf8=utf8) if numeric else None
+    if frame is None:
+        frame = _parse_whole(raw, header, separator, set(), utf8=utf8)
     if frame is None:
         frame = _parse_lines(raw, header, separator, path, quarantine)
     text = frame.select(
         ROW,
         **{
-            name: pl.col(f"column_{header.index(column)}").str.strip_chars().replace("", None)
-            for name, column in wanted.items()
+            name: column if frame.schema[column] == pl.Float32 else pl.col(column).str.strip_chars().replace("", None)
+            for name, column in ((name, f"column_{header.index(column)}") for name, column in wanted.items())
         },
     )
     quarantine.count(read=text.height)
@@ -138,15 +158,17 @@ def _read_json_lines(
     return frame.select(**{name: pl.col(column) for name, column in wanted.items()}).with_columns(row)
 
 
-def _parse_whole(raw: bytes, header: list[str], separator: str, *, utf8: bool) -> pl.DataFrame | None:
-    """Return all columns as text, `column_0` and so on; None where lines and rows may not correspond."""
+def _parse_whole(
+    raw: bytes, header: list[str], separator: str, numeric: set[int], *, utf8: bool
+) -> pl.DataFrame | None:
+    """Return all columns, `column_0` and so on, as text but for those of numbers; None where it may be read wrong."""
     try:
         frame = pl.read_csv(
             io.BytesIO(raw),
             separator=separator,
             has_header=False,
             skip_lines=1,
-            schema={f"column_{index}": pl.String for index in range(len(header))},
+            schema={f"column_{index}": pl.Float32 if index in numeric else pl.String for index in range(len(header))},
             encoding="utf8" if utf8 else "utf8-lossy",
             raise_if_empty=False,
         )
@@ -194,11 +216,17 @@ def _wanted(path: Path, header: list[str], required: Mapping[str, str], optional
             meant = f"Did you mean '{nearest}'?" if nearest else f"It has {', '.join(header[:20])}."
             raise PacelineError(
                 f"'{path.name}' has no column '{column}' for {name}.",
-                f"{meant} Set data.columns.{name} with data.source = 'table'.",
+                f"{meant} {_remedy(name)}",
             )
         if header.count(column) > 1:
             raise PacelineError(f"'{path.name}' has {header.count(column)} columns '{column}'.", "Rename all but one.")
     return {**required, **{name: column for name, column in optional.items() if column in header}}
+
+
+def _remedy(name: str) -> str:
+    if name in Columns.model_fields:
+        return f"Set data.columns.{name} with data.source = 'table'."
+    return "The layout is the published one; data.extra_numbers and data.extra_categories name columns of a 'table'."
 
 
 def _is_utf8(raw: bytes) -> bool:

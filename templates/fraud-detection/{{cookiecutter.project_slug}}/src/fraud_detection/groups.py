@@ -24,10 +24,11 @@ def of(table: pl.DataFrame, rows: NDArray[np.int64]) -> dict[str, pl.Series]:
     groups = {name: values for name, values in groups.items() if values.n_unique() <= MOST_GROUPS}
     amounts = chosen["amount"].to_numpy()
     groups["amount_quartile"] = pl.Series(np.digitize(amounts, np.quantile(amounts, [0.25, 0.5, 0.75])) + 1)
-    first = table.select(pl.col("datetime").min().over("customer_id")).to_series()[rows]
-    age = (chosen["datetime"] - first).dt.total_days().to_numpy()
-    bins = pl.Series([*_age_names()], dtype=pl.String)
-    groups["account_age_days"] = bins[np.digitize(age, ACCOUNT_AGES_DAYS)].cast(pl.Enum(bins))
+    if "customer_id" in table.columns:
+        first = table.select(pl.col("datetime").min().over("customer_id")).to_series()[rows]
+        age = (chosen["datetime"] - first).dt.total_days().to_numpy()
+        bins = pl.Series([*_age_names()], dtype=pl.String)
+        groups["account_age_days"] = bins[np.digitize(age, ACCOUNT_AGES_DAYS)].cast(pl.Enum(bins))
     return groups
 
 

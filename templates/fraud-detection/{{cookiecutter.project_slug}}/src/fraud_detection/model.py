@@ -361,10 +361,10 @@ def build_network(config: Config, train: Examples) -> Any:
 
     model, settings = config.model, config.train
     inputs = keras.Input((train.X.shape[1],))
-    # Amounts and counts spread over orders of magnitude; none is negative.
+    # Amounts and counts spread over orders of magnitude; further columns may be negative.
     scale = keras.layers.Normalization()
-    scale.adapt(np.log1p(train.X))
-    x = scale(keras.ops.log1p(inputs))
+    scale.adapt(np.sign(train.X) * np.log1p(np.abs(train.X)))
+    x = scale(keras.ops.sign(inputs) * keras.ops.log1p(keras.ops.absolute(inputs)))
     penalty = keras.regularizers.L1L2(l1=settings.l1 / len(train.y), l2=settings.l2 / len(train.y))
     for units in model.hidden_units:
         x = keras.layers.Dense(units, use_bias=False, kernel_regularizer=penalty)(x)

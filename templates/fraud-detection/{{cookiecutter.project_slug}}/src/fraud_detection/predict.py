@@ -13,6 +13,7 @@ import polars as pl
 from fraud_detection import data, examples, features, groups, metrics, model, reasons
 from fraud_detection.config import Config
 from fraud_detection.decisions import Decision
+from fraud_detection.extras import Encoding
 from fraud_detection.splits import PrequentialSplit
 from paceline import config as configuration
 from paceline import record
@@ -35,6 +36,7 @@ class TrainedRun:
     model: model.Trained
     decision: Decision
     features: list[str]
+    extras: Encoding
 
 
 def load(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun:
@@ -51,7 +53,8 @@ def load(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun:
     config = configuration.load(Config, folder / "config.toml", overrides)
     saved = found["model"]
     trained = model.load(saved["name"], folder, saved)
-    return TrainedRun(config, trained, Decision.from_state(saved), saved["features"])
+    extras = Encoding.from_state(saved.get("extras", {}))
+    return TrainedRun(config, trained, Decision.from_state(saved), saved["features"], extras)
 
 
 def evaluate(folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -133,7 +136,7 @@ def score(run: TrainedRun, known: pl.DataFrame) -> pl.DataFrame:
 
 def known_features(table: pl.DataFrame, run: TrainedRun) -> pl.DataFrame:
     """Return the features of `table`, refused where they are not those that the run's model knows."""
-    found = features.compute(table, run.config.data)
+    found = run.extras.extend(features.compute(table, run.config.data), table)
     if found.columns != run.features:
         raise PacelineError(
             f"The model knows {len(run.features)} features, the configuration gives {len(found.columns)} others.",

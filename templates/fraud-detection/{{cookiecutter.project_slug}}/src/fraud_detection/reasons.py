@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fraud_detection.formats import EXTRA
 from paceline.report import format as fmt
 
 Floats = NDArray[np.float64]
@@ -81,11 +82,27 @@ def describe(name: str, values: dict[str, float]) -> str:
             if labels == 1:
                 return f"the one label that arrived for this terminal {within} was {'' if frauds else 'not '}fraud"
             return f"{frauds} of the {labels:.0f} labels that arrived for this terminal {within} were fraud"
+        case "device_age_days":
+            return _device(value)
+        case "device_count":
+            return f"{_count(value, 'payment')} by this device {within}, on any card"
+        case "amount_to_max":
+            return f"amount is {fmt.number(value, 2)} times this card's largest of {days} days before"
         case "during_night":
             return "it is night, before 07:00 UTC" if value else "it is not night (before 07:00 UTC)"
         case "during_weekend":
             return "it is a weekend" if value else "it is a working day"
-    return f"{fmt.label(name)} is {fmt.number(value)}"
+    return f"{fmt.label(name.removeprefix(EXTRA))} is {fmt.number(value)}"
+
+
+def _device(age_days: float) -> str:
+    if age_days < 0:
+        return "no device: the card itself was there"
+    return (
+        "the card's first payment with this device"
+        if age_days == 0
+        else (f"the card has used this device for {fmt.number(age_days, 2)} days")
+    )
 
 
 def _count(value: float, noun: str) -> str:

@@ -18,9 +18,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fraud_detection import data, examples, features, model
+from fraud_detection import data, examples, extras, features, model
 from fraud_detection.config import Config
 from fraud_detection.examples import Examples
+from fraud_detection.extras import Encoding
 from fraud_detection.metrics import Ranking
 from fraud_detection.splits import Fold, PrequentialSplit
 from paceline import config as configuration
@@ -43,6 +44,17 @@ class Earlier:
     trained: model.Boosted
     examples: Examples
     rows: NDArray[np.int64]
+
+
+def encoding(config: Config, table: pl.DataFrame, rows: NDArray[np.int64]) -> Encoding:
+    """Return how extra columns become numbers: as for the run that `transfer.from_run` names, else learnt from `rows`.
+
+    Trees that go on growing must meet the codes that they have grown with.
+    """
+    if config.transfer.from_run:
+        found = record.read(Path(config.transfer.from_run).expanduser())
+        return Encoding.from_state(found["model"].get("extras", {}))
+    return extras.learn(table, rows)
 
 
 def load(config: Config, table: pl.DataFrame, names: list[str]) -> Earlier | None:
@@ -74,7 +86,8 @@ def load(config: Config, table: pl.DataFrame, names: list[str]) -> Earlier | Non
     old = data.load(before.data, Quarantine())
     split = PrequentialSplit(old, before.data)
     fold = split.final() if before.train.refit else split.validation()
-    learned, _ = examples.divide(old, features.compute(old, before.data), fold)
+    known = Encoding.from_state(found["model"]["extras"]).extend(features.compute(old, before.data), old)
+    learned, _ = examples.divide(old, known, fold)
     keys = [
         table.select(pl.col(SAME[0]).cast(pl.String), *SAME[1:]),
         old[fold.train].select(pl.col(SAME[0]).cast(pl.String), *SAME[1:]),

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fraud_detection import formats
 from fraud_detection.config import Data
 from paceline.errors import PacelineError
 
@@ -48,8 +49,8 @@ class Fold:
     def state(self) -> dict[str, Any]:
         """Return the fold's dates and counts, for the run record."""
         return {
-            "train": [f"{self.train_start:%Y-%m-%d}", f"{self.train_end - timedelta(days=1):%Y-%m-%d}"],
-            "test": [f"{self.test_start:%Y-%m-%d}", f"{self.test_end - timedelta(days=1):%Y-%m-%d}"],
+            "train": [_first(self.train_start), _last(self.train_end)],
+            "test": [_first(self.test_start), _last(self.test_end)],
             "train_transactions": len(self.train),
             "train_frauds": int(self.train_labels.sum()),
             "test_transactions": len(self.test),
@@ -85,9 +86,11 @@ class PrequentialSplit:
             raise PacelineError("There is no transaction to divide.", "See what `data` says of data.path.")
         self._fraud = table["fraud"].fill_null(-1).to_numpy()  # -1: not labelled, so in no window
         self._arrival = table["labelled_at"].to_physical().fill_null(np.iinfo(np.int64).max).to_numpy()
-        self._customer = table["customer_id"].rank("dense").to_numpy().astype(np.int64) - 1
+        self._customer = customers(table)
         first, last = table["datetime"][0], table["datetime"][-1]
-        self._first_day, self._end = _midnight(first), _midnight(last) + timedelta(days=1)
+        layout = formats.of(config.source)
+        period = timedelta(days=layout.period_days if layout else 1)
+        self._first_day, self._end = _midnight(first), _midnight(last) + period
         self._delay = timedelta(days=config.label_delay_days)
         test_days = timedelta(days=config.test_days)
         self.test_start = datetime.fromisoformat(config.test_start) if config.test_start else self._end - test_days
@@ -136,7 +139,7 @@ class PrequentialSplit:
     def _validation_start(self, index: int) -> datetime:
         return self.test_start - self._delay - timedelta(days=self._config.validation_days * (index + 1))
 
-    def _fold(self, name: str, test_start: datetime, days: int, *, judged_at: datetime | None) -> Fold:
+    def _fold(self, name: str, test_start: datetime, days: float, *, judged_at: datetime | None) -> Fold:
         train_end = test_start - self._delay
         train_start = train_end - timedelta(days=self._config.train_days)
         test_end = test_start + timedelta(days=days)
@@ -154,7 +157,7 @@ class PrequentialSplit:
             frauds = int(labels.sum())
             if frauds in (0, len(labels)):
                 raise PacelineError(
-                    f"The {part} window of the fold '{name}' ({start:%Y-%m-%d} to {end - timedelta(days=1):%Y-%m-%d}) "
+                    f"The {part} window of the fold '{name}' ({_first(start)} to {_last(end)}) "
                     f"has {len(labels):,} transactions and {frauds:,} frauds: one class only.",
                     "Lengthen it in [data], or move data.test_start.",
                 )
@@ -181,11 +184,12 @@ class PrequentialSplit:
         if start >= self._first_day and end <= self._end:
             return
         config = self._config
-        available = (min(end, self._end) - self._first_day).days
-        needed = available + (self._first_day - start).days if start < self._first_day else (end - self._first_day).days
+        day = timedelta(days=1)
+        available = (min(end, self._end) - self._first_day) / day
+        needed = (min(end, self._end) - start) / day if start < self._first_day else (end - self._first_day) / day
         if end > self._end:
             cause, remedy = (
-                f"to the end of {end - timedelta(days=1):%Y-%m-%d}",
+                f"to the end of {_last(end)}",
                 "Shorten data.test_days or move data.test_start back.",
             )
             raise PacelineError(
@@ -193,12 +197,12 @@ class PrequentialSplit:
             )
         spare = config.train_days - (needed - available)
         remedy = (
-            f"Set data.train_days to {spare} or fewer"
+            f"Set data.train_days to {spare:g} or fewer"
             if spare >= 1
             else "Shorten data.train_days and data.validation_days"
         )
         raise PacelineError(
-            f"The fold '{name}' needs {needed} days of history, and there are {available} ({self._span()}).",
+            f"The fold '{name}' needs {needed:g} days of history, and there are {available:g} ({self._span()}).",
             f"{remedy}, or bring a longer history.",
         )
 
@@ -206,7 +210,26 @@ class PrequentialSplit:
         return f"{self._first_day:%Y-%m-%d} to {self._end - timedelta(days=1):%Y-%m-%d}"
 
 
+def customers(table: pl.DataFrame) -> NDArray[np.int64]:
+    """Return a code from 0 on for each row, equal for transactions of one card; where cards are not known, all differ.
+
+    So nothing is then taken for a known card's, and the bootstrap over customers is one over transactions.
+    """
+    if "customer_id" not in table.columns:
+        return np.arange(table.height)
+    codes: NDArray[np.int64] = table["customer_id"].rank("dense").to_numpy().astype(np.int64) - 1
+    return codes
+
+
 _DAY_US = 86_400_000_000
+
+
+def _first(start: datetime) -> str:
+    return f"{start:%Y-%m-%d}" if start == _midnight(start) else f"{start:%Y-%m-%d %H:%M}"
+
+
+def _last(end: datetime) -> str:
+    return _first(end - timedelta(days=1) if end == _midnight(end) else end)
 
 
 def _midnight(moment: datetime) -> datetime:

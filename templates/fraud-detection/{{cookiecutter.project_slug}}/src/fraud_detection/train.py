@@ -5,7 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fraud_detection import data, decisions, examples, features, figures, groups, metrics, model, monitor, retrain
+from fraud_detection import (
+    data,
+    decisions,
+    examples,
+    features,
+    figures,
+    groups,
+    metrics,
+    model,
+    monitor,
+    retrain,
+)
 from fraud_detection.cards import data_card, model_card
 from fraud_detection.config import Config
 from fraud_detection.splits import PrequentialSplit
@@ -46,9 +57,10 @@ def train(
                 table = data.load(config.data, quarantine)
             run.dataset = data.audit(table, quarantine)
             with run.phase("data/features"):
-                X = features.compute(table, config.data)
-            split = PrequentialSplit(table, config.data)
-            earlier, latest = split.validation(), split.final()
+                split = PrequentialSplit(table, config.data)
+                earlier, latest = split.validation(), split.final()
+                encoding = retrain.encoding(config, table, earlier.train)  # of both folds: either knows these rows
+                X = encoding.extend(features.compute(table, config.data), table)
             select_on, decide_on = examples.divide(table, X, earlier)
             train_on, test_on = examples.divide(table, X, latest)
             with run.phase("data/earlier_run"):
@@ -89,7 +101,8 @@ def train(
 
         with run.phase("finalise"):
             saved = fitted.save(run.folder)
-            run.model = {"name": name, **fitted.state(), **saved, "features": X.columns, **decision.state(), **compared}
+            run.model = {"name": name, **fitted.state(), **saved, "features": X.columns, "extras": encoding.state()}
+            run.model |= {**decision.state(), **compared}
             atomic.write_text(run.folder / "MODEL_CARD.md", model_card(run.state()))
             atomic.write_text(run.folder / "DATA_CARD.md", data_card(run.state()))
     return {
