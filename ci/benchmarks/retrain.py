@@ -1,7 +1,8 @@
 """Retraining four ways (`train --from`): average precision on the fold before the test, and the seconds each way took.
 
-Later: the Handbook's sample, an earlier run that learned from two weeks, then so many days of new labels. Transfer:
-the simulator's portfolio A, then so many days of portfolio B. Three seeds; the test days are not looked at.
+Later: the Handbook's sample, an earlier run that learned from two weeks, then so many days of new labels (taken to
+arrive after 3 days, so that 66 days of data have room for both). Transfer: the simulator's portfolio A, then so many
+days of portfolio B. Three seeds; the test days are not looked at.
 """
 
 from __future__ import annotations

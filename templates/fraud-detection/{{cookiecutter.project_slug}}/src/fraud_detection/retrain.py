@@ -3,7 +3,8 @@
 `continue` adds trees that learn from the new transactions, `refresh` keeps the trees and learns their leaves anew,
 `pooled` learns from old and new together, `scratch` from the new alone. They are compared on the validation fold, by
 average precision with intervals of the paired differences; the test days, which come after, judge the way that was
-taken. Where no difference is shown that is said, with what each way costs.
+taken. Where no difference is shown that is said, with what each way costs. The fold also stops the boosting, which
+flatters the three ways that boost, alike, against `refresh`, which has nothing to choose.
 
 The earlier run may be of the same cards, earlier in time, or of another portfolio with the same features.
 """
