@@ -37,12 +37,14 @@ class Command:
         help: one line, as `--help` shows it.
         run: does it and returns what `--json` prints; imports what it needs when it is called.
         arguments: adds the command's own arguments to those that every command takes.
+        of_a_run: it uses a run's own configuration, so there is no --config.
     """
 
     name: str
     help: str
     run: Callable[[argparse.Namespace], dict[str, Any]]
     arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None
+    of_a_run: bool = False
 
 
 def main(program: str, description: str, commands: Sequence[Command], argv: Sequence[str] | None = None) -> int:
@@ -93,9 +95,10 @@ def parser(program: str, description: str, commands: Sequence[Command]) -> argpa
     for command in commands:
         sub = below.add_parser(command.name, help=command.help, description=command.help, allow_abbrev=False)
         command.arguments(sub)
-        sub.add_argument(
-            "--config", type=Path, default=None, metavar="FILE", help="the configuration (default: config.toml)"
-        )
+        if not command.of_a_run:
+            sub.add_argument(
+                "--config", type=Path, default=None, metavar="FILE", help="the configuration (default: config.toml)"
+            )
         sub.add_argument(
             "--set",
             action="append",

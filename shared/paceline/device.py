@@ -135,6 +135,19 @@ def for_xgboost(requested: str, *, rows: int) -> Device:
     return _gpu(requested, f"{rows:,} training rows are at least {XGBOOST_GPU_ROWS:,}", "float32")
 
 
+def cpu_only(requested: str, what: str) -> Device:
+    """Return the CPU for what runs on nothing else; `what` names it in the reason.
+
+    Raises:
+        PacelineError: another device was asked for.
+    """
+    if requested not in ("auto", "cpu"):
+        raise PacelineError(
+            f"A {requested.upper()} was asked for, but {what} runs on the CPU.", "Use --device auto or cpu."
+        )
+    return _cpu(requested, "the CPU was asked for" if requested == "cpu" else f"{what} runs on the CPU")
+
+
 def keras_backend() -> str:
     """Return the backend that Keras computes with, `KERAS_BACKEND` or else JAX; call before Keras is imported.
 

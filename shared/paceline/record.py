@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from pydantic import BaseModel
 
-from paceline import atomic
+from paceline import atomic, lock
 from paceline import config as configuration
 from paceline.clock import Clock
 from paceline.errors import PacelineError, Stopped
@@ -42,6 +42,7 @@ class Run:
         device: what the run computes on, as `device.Device.state` gives it.
         scores: the test figures, `{name: {"value", "low", "high"}}`, intervals where there are any.
         slices: the scores by group: rows of `slice`, counts, and scores with intervals.
+        score_notes: what a score means, in a sentence, where its name does not say it.
         predictions: what was predicted of this run before it was known.
         history: how training went; `fit_xgboost` and `fit_keras` fill it.
         figures: the domain's own charts for the report (see `report.figure`).
@@ -60,6 +61,7 @@ class Run:
         self.slices: list[dict[str, Any]] = []
         self.predictions: list[dict[str, Any]] = []
         self.history: dict[str, Any] = {}
+        self.score_notes: dict[str, str] = {}
         self.figures: list[dict[str, Any]] = []
         self.warnings: list[str] = []
         self.earlier_sessions: list[dict[str, Any]] = []
@@ -117,6 +119,7 @@ class Run:
             "history": self.history,
             "scores": self.scores,
             "slices": self.slices,
+            "score_notes": self.score_notes,
             "figures": self.figures,
             "warnings": self.warnings,
             "earlier_sessions": self.earlier_sessions,
@@ -166,27 +169,28 @@ def start(
         resume: the folder of a run to go on with; its sessions so far are kept under `earlier_sessions`.
 
     Raises:
-        PacelineError: the folder to resume is not a run's, or the run is done already.
+        PacelineError: the folder to resume is not a run's, the run is done already, or another process trains it.
     """
     clock = Clock(started=started)
     clock.mark("import")
-    with clock.span("import"):  # asking the machine and the packages what they are belongs to getting ready
-        run = Run(_new_folder(runs_folder, name) if resume is None else resume, config, clock)
-        run.command = command
-        if resume is not None:
-            run.earlier_sessions = _earlier_sessions(read(resume))
-        atomic.write_text(run.folder / "config.toml", configuration.dump(config))
-        run.save()
-    try:
-        yield run
-        run.status = "done"
-    except BaseException as error:
-        run.status = "stopped" if isinstance(error, (Stopped, KeyboardInterrupt)) else "failed"
-        run.error = str(error) or type(error).__name__
-        raise
-    finally:
-        with run.phase("finalise"):
-            run.close()
+    folder = _new_folder(runs_folder, name) if resume is None else resume
+    earlier = [] if resume is None else _earlier_sessions(read(resume))
+    with lock.hold(folder):
+        with clock.span("import"):  # asking the machine and the packages what they are belongs to getting ready
+            run = Run(folder, config, clock)
+            run.command, run.earlier_sessions = command, earlier
+            atomic.write_text(run.folder / "config.toml", configuration.dump(config))
+            run.save()
+        try:
+            yield run
+            run.status = "done"
+        except BaseException as error:
+            run.status = "stopped" if isinstance(error, (Stopped, KeyboardInterrupt)) else "failed"
+            run.error = str(error) or type(error).__name__
+            raise
+        finally:
+            with run.phase("finalise"):
+                run.close()
 
 
 def read(folder: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from fraud_detection import decisions
 from fraud_detection.config import Report
 from fraud_detection.decisions import Decision
 from fraud_detection.examples import Examples
+from paceline import calibrate
 
 SEEDS = range(25)
 Floats = NDArray[np.float64]
@@ -145,3 +146,20 @@ def test_it_holds_on_later_transactions_of_the_same_kind() -> None:
     found = decisions.decide(Report(), 3 * risk, first).probabilities(3 * later).mean()
     deviation = np.sqrt(2 * second.y.mean() / ROWS)
     assert abs(found - second.y.mean()) < 3 * deviation
+
+
+def test_a_decision_is_carried_over_to_logits_that_lie_elsewhere() -> None:
+    """Logits that were moved and stretched get the same probabilities, so the same transactions are alerts."""
+    before = np.random.default_rng(0).normal(-4, 1.5, 1000)
+    decision = Decision(calibrate.Sigmoid(1.2, -0.4), "cost", 0.1)
+    after = 0.3 * before + 2.0
+    carried = decisions.carry_over(decision, before, after)
+    assert carried.probabilities(after) == pytest.approx(decision.probabilities(before), rel=1e-9)
+    assert (decision.rule, decision.threshold) == (carried.rule, carried.threshold)
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_a_decision_stays_where_no_transactions_wait_for_labels(rows: int) -> None:
+    """Without a delay of the labels there is nothing that both models could be compared on."""
+    decision = Decision(calibrate.Sigmoid(1.2, -0.4), "cost", 0.1)
+    assert decision == decisions.carry_over(decision, np.ones(rows), np.zeros(rows))

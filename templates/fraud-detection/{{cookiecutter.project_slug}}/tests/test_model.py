@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 from fraud_detection import model
 from fraud_detection.config import Config, Model, Train
 from fraud_detection.examples import Examples
+from paceline import device
 from paceline.clock import Clock
 from paceline.errors import PacelineError
 from paceline.progress import Progress
@@ -110,3 +111,11 @@ def test_the_same_seed_trains_the_same_trees(run: Run, examples: Examples, tmp_p
         found.append(train(config, run, examples).save(run.folder)["sha256"])
     assert found[0] == found[1]
     assert found[0] != found[2]
+
+
+@pytest.mark.parametrize("requested", ["gpu", "tpu"])
+def test_logistic_regression_refuses_an_accelerator(requested: str) -> None:
+    """It runs on the CPU only, and what is asked for is used or refused."""
+    with pytest.raises(PacelineError, match=f"A {requested.upper()} was asked for, but logistic regression runs on"):
+        device.cpu_only(requested, "logistic regression")
+    assert "logistic regression runs on the CPU" == device.cpu_only("auto", "logistic regression").reason

@@ -176,3 +176,10 @@ def test_a_run_that_cannot_be_used_is_refused(run_folder: Path, tmp_path: Path) 
     (copy / "model.ubj").write_bytes(b"")
     with pytest.raises(PacelineError, match=r"^'model.ubj' does not match its checksum\."):
         predict.load(copy)
+
+
+@pytest.mark.parametrize("override", ["model.max_depth=9", "report.threshold=max_fpr", "report.max_fpr=0.1"])
+def test_what_training_has_settled_is_not_ignored_in_silence(run_folder: Path, override: str) -> None:
+    """An override that could have no effect is refused, with those that have one."""
+    with pytest.raises(PacelineError, match=r"settled in a trained run\. Set one of data\., report\.alert_budget"):
+        predict.evaluate(run_folder, [override])

@@ -98,9 +98,23 @@ COMMANDS = [
         "data", "audit the configured transactions: counts, classes, defects, quarantined rows", _data, _data_arguments
     ),
     Command("train", "train, score on the test days, write the report", _train, _train_arguments),
-    Command("evaluate", "score a run on its test days, with intervals and slices", _evaluate, _run_argument),
-    Command("predict", "score new transactions by a run, with reasons for the alerts", _predict, _predict_arguments),
-    Command("monitor", "what has moved since a run's training, and its quality by week", _monitor, _monitor_arguments),
+    Command(
+        "evaluate", "score a run on its test days, with intervals and slices", _evaluate, _run_argument, of_a_run=True
+    ),
+    Command(
+        "predict",
+        "score new transactions by a run, with reasons for the alerts",
+        _predict,
+        _predict_arguments,
+        of_a_run=True,
+    ),
+    Command(
+        "monitor",
+        "what has moved since a run's training, and its quality by week",
+        _monitor,
+        _monitor_arguments,
+        of_a_run=True,
+    ),
     cli.REPORT,
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -26,7 +26,7 @@ class Decision:
         threshold: the probability from which on a transaction is an alert; above 1, nothing is.
     """
 
-    calibration: calibrate.Calibrator
+    calibration: calibrate.Sigmoid
     rule: Literal["cost", "alert_budget", "max_fpr"]
     threshold: float
 
@@ -45,7 +45,9 @@ class Decision:
     def from_state(cls, state: dict[str, Any]) -> Decision:
         """Return the decision that `state` holds."""
         decision = state["decision"]
-        return cls(calibrate.from_state(state["calibration"]), decision["rule"], float(decision["threshold"]))
+        found = state["calibration"]
+        calibration = calibrate.Sigmoid(float(found["slope"]), float(found["offset"]))
+        return cls(calibration, decision["rule"], float(decision["threshold"]))
 
 
 def decide(config: Report, logits: Floats, examples: Examples) -> Decision:
@@ -55,6 +57,26 @@ def decide(config: Report, logits: Floats, examples: Examples) -> Decision:
     """
     calibration = calibrate.fit_sigmoid(examples.y, logits)
     return Decision(calibration, config.threshold, choose_threshold(config, calibration.apply(logits), examples))
+
+
+def carry_over(decision: Decision, before: Floats, after: Floats) -> Decision:
+    """Return `decision` for the model trained again, whose logits need not lie where those of the earlier one did.
+
+    Both models score the same transactions, of the days whose labels are still to come: neither has learned from them.
+    The calibration is moved and stretched so that mean and spread agree there; without it a small shift of the logits
+    could make everything an alert, or nothing. With fewer than two such transactions the decision stays as it is.
+
+    Args:
+        decision: chosen for the earlier model.
+        before: logits by the earlier model.
+        after: logits of the same transactions by the model trained again.
+    """
+    if len(before) < 2:
+        return decision
+    stretch = float(before.std() / after.std()) if after.std() > 0 else 1.0
+    slope, offset = decision.calibration.slope, decision.calibration.offset
+    moved = calibrate.Sigmoid(slope * stretch, offset + slope * float(before.mean() - stretch * after.mean()))
+    return replace(decision, calibration=moved)
 
 
 def choose_threshold(config: Report, probabilities: Floats, examples: Examples) -> float:

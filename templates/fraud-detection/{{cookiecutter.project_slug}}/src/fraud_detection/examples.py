@@ -35,6 +35,12 @@ def divide(table: pl.DataFrame, features: pl.DataFrame, fold: Fold) -> tuple[Exa
     return _take(table, features, fold.train, fold.train_labels), _take(table, features, fold.test, fold.test_labels)
 
 
+def waiting(table: pl.DataFrame, features: pl.DataFrame, fold: Fold) -> NDArray[np.float32]:
+    """Return the features of the days between training and test, whose labels are still to come."""
+    between = table["datetime"].is_between(fold.train_end, fold.test_start, closed="left")
+    return features.filter(between).cast(pl.Float32).to_numpy(order="c")
+
+
 def _take(table: pl.DataFrame, features: pl.DataFrame, rows: NDArray[np.int64], labels: NDArray[np.int8]) -> Examples:
     chosen = table[rows]
     return Examples(

@@ -129,7 +129,7 @@ def score(examples: Examples, probabilities: Floats, threshold: float, config: R
         examples: the evaluated transactions.
         probabilities: of fraud, calibrated, one for each.
         threshold: the probability from which on a transaction is an alert.
-        config: `alert_budget_per_day` is k of card precision at k; `max_fpr`, `review_cost` and `resamples` are used.
+        config: `alert_budget_per_day` is k of card precision at k; `review_cost` and `resamples` are used.
         seed: of the bootstrap.
     """
     ranking = Ranking(examples.y, probabilities)
@@ -159,6 +159,17 @@ def score(examples: Examples, probabilities: Floats, threshold: float, config: R
 
     found = intervals.bootstrap_many(statistics, examples.customers, resamples=config.resamples, seed=seed)
     return {name: interval.state() for name, interval in found.items()}
+
+
+def notes(config: Report) -> dict[str, str]:
+    """Return what the scores mean that a reader outside the field may not know."""
+    k, cost = config.alert_budget_per_day, f"{config.review_cost:g}"
+    return {
+        f"card_precision_at_{k}": f"Share of compromised cards among the {k} most suspicious of a day, mean over days.",
+        "cost_per_1000_transactions": f"Missed fraud amounts plus {cost} for each alert, in the currency of the data.",
+        "savings": "Share of the fraud amount that the alerts save, reviews paid; 0 is doing nothing.",
+        "savings_of_possible": "The same as a share of what perfect knowledge would save.",
+    }
 
 
 def slices(

@@ -1,7 +1,7 @@
 """The models: boosted trees, the linear floor beside them, a small network; each built, trained, saved and loaded here.
 
 A trained model gives *logits*, so that the calibration and everything after it are the same for all. To bring your
-own, write a class with `logits`, `save` and `load` and name it in `fit` and `load`.
+own, write a class like `Linear` and name it wherever the three are told apart here, and in `config.Model.name`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def choose_device(config: Config, *, rows: int, run: Run) -> device.Device:
             from paceline import fit_keras
         return fit_keras.prepare(config.train.device, seed=config.train.seed)
     if config.model.name == "logistic_regression":
-        return device.for_xgboost("cpu", rows=rows)
+        return device.cpu_only(config.train.device, "logistic regression")
     return device.for_xgboost(config.train.device, rows=rows)
 
 
@@ -90,7 +90,8 @@ def fit(
         return Boosted.fit(config, train, validation, steps or config.train.rounds, stage, run, progress)
     if config.model.name == "mlp":
         return Network.fit(config, train, validation, steps or config.train.epochs, stage, run, progress)
-    return Linear.fit(train, l2=config.train.l2)
+    with run.phase("train"):
+        return Linear.fit(train, l2=config.train.l2)
 
 
 def load(name: str, folder: Path, saved: dict[str, Any]) -> Trained:

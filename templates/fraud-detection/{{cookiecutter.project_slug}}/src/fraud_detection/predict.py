@@ -28,6 +28,10 @@ SCORED = {
 }
 
 
+# What acts on a trained model. The rest shaped the model or its threshold, and would be ignored.
+USED = ("data.", "report.alert_budget_per_day", "report.review_cost", "report.resamples")
+
+
 @dataclass(frozen=True)
 class TrainedRun:
     """A run's configuration, its model and how it decides."""
@@ -45,6 +49,11 @@ def load(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun:
     Raises:
         PacelineError: it is no run, did not finish, or its model is damaged.
     """
+    for override in overrides:
+        if not override.startswith(USED):
+            raise PacelineError(
+                f"--set got '{override}', which is settled in a trained run.", f"Set one of {', '.join(USED)} only."
+            )
     found = record.read(folder)
     if found["status"] != "done":
         raise PacelineError(

@@ -8,6 +8,7 @@ from typing import Any
 from fraud_detection import (
     data,
     decisions,
+    doubts,
     examples,
     features,
     figures,
@@ -76,22 +77,30 @@ def train(
                 decision = decisions.decide(config.report, fitted.logits(decide_on.X), decide_on)
             if config.train.refit:
                 progress.finish(next_steps={"refit": fitted.steps})
-                steps = fitted.steps
+                chosen, steps = fitted, fitted.steps
                 fitted = retrain.fit(config, before, way, train_on, steps=steps, run=run, progress=progress)
+                with run.phase("score/decide"):
+                    unlabelled = examples.waiting(table, X, latest)
+                    decision = decisions.carry_over(decision, chosen.logits(unlabelled), fitted.logits(unlabelled))
 
         with run.phase("score"):
             probabilities = decision.probabilities(fitted.logits(test_on.X))
             run.scores = metrics.score(test_on, probabilities, decision.threshold, config.report, seed=seed)
+            run.score_notes = metrics.notes(config.report)
             by_group = groups.of(table, latest.test)
             run.slices = metrics.slices(test_on.y, probabilities, decision.threshold, by_group)
             with run.phase("score/floor"):  # logistic regression, through the same two folds
                 trial = model.Linear.fit(select_on, l2=config.train.l2)
                 choice = decisions.decide(config.report, trial.logits(decide_on.X), decide_on)
                 linear = model.Linear.fit(train_on, l2=config.train.l2)
+                unlabelled = examples.waiting(table, X, latest)
+                choice = decisions.carry_over(choice, trial.logits(unlabelled), linear.logits(unlabelled))
                 floor = choice.probabilities(linear.logits(test_on.X))
                 floor_scores = metrics.score(test_on, floor, choice.threshold, config.report, seed=seed)
             for metric, scores in run.scores.items():
-                scores["floor"] = floor_scores[metric]
+                scores["floor"] = {"name": "logistic regression", **floor_scores[metric]}
+            for sentence in doubts.about(decision, fitted, decide_on, test_on, probabilities, run.scores):
+                run.warn(sentence)
             both = {name: probabilities, "logistic regression": floor}
             run.figures = figures.draw(test_on, both, decision.threshold, config.report)
             known = (decision.probabilities(fitted.logits(train_on.X)), probabilities)
