@@ -25,9 +25,9 @@ from paceline.progress import Progress
 from paceline.record import Run
 from paceline.stop import Listener
 
-# Sorting all training rows costs as much as growing a tree, so the training curve is scored at rounds 1, 2, 3, 4, 5, 7,
-# 9, 12, ...: as dense as the curve is bent, 25 times in 600 rounds.
-TRAINING_SCORE_SPACING = 1.25
+# Sorting all training rows costs as much as growing a tree, so the training curve is scored at rounds 1, 2, 3, 5, 8,
+# 12, 18, ...: as dense as the curve is bent, 15 times in 600 rounds.
+TRAINING_SCORE_SPACING = 1.5
 CHUNK_ROUNDS = 10  # a reseed costs 0.65 ms: 2 % of a 30 ms round, 0.2 % of ten
 MONITOR_NAMES = {"aucpr": "average_precision", "auc": "auc_roc", "logloss": "log_loss"}  # XGBoost's → the field's
 LARGER_IS_BETTER = ("aucpr", "auc")

@@ -93,7 +93,7 @@ class Train(Section):
         "auto", description="auto | cpu | gpu | tpu; what is asked for is used or refused"
     )
     rounds: int = Field(600, ge=1, description="xgboost: trees at most")
-    learning_rate: float = Field(0.05, gt=0, description="xgboost: shrinkage of a tree")
+    learning_rate: float = Field(0.1, gt=0, description="xgboost: shrinkage of a tree")
     subsample: float = Field(0.8, gt=0, le=1, description="xgboost: share of the rows a tree sees")
     colsample_bytree: float = Field(0.8, gt=0, le=1, description="xgboost: share of the features a tree sees")
     l1: float = Field(0.0, ge=0, description="L1 penalty: xgboost alpha, mlp kernels")
