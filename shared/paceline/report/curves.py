@@ -47,10 +47,10 @@ def diagnosis(history: Mapping[str, Any]) -> str:
 
     The rules, on the monitored score, beyond three times the noise of single validation values: still improving where
     validation gained at least 2 % of its whole gain in the last tenth of the steps, or where every permitted step was
-    taken, the best is among the last tenth of them, and their median is above that of the tenth before; overfitting where validation lost more than 7.5 % of its gain
-    after its best step, as the median of the last tenth of at least ten values, while training got better; a gap where
-    training stands better than validation by more than a tenth of what validation gained; otherwise level. What cannot
-    be judged is said to be so.
+    taken, the best is among the last tenth of them, and their median is above that of the tenth before; overfitting
+    where validation lost more than 7.5 % of its gain after its best step, as the median of the last tenth of at least
+    ten values, while training got better; otherwise levelled off, with a gap where training stands better than
+    validation by more than a tenth of what validation gained. What cannot be judged is said to be so.
 
     Args:
         history: `{"step_unit", "monitor", "mode", "best_step", "rows"}`, see `record.Run.history`.
