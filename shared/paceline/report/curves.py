@@ -156,6 +156,7 @@ def _figure(
         "caption": "",
         "kind": "line",
         "x_label": unit,
+        "x_whole": True,
         "y_label": fmt.label(base),
         "series": series,
         "points": points,

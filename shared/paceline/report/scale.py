@@ -11,18 +11,22 @@ WIDE, NARROW = 700, 350  # pixels of a drawing for wide and for narrow screens
 Scale = Callable[[float], float]
 
 
-def ticks(low: float, high: float, most: int = 6) -> list[float]:
+def ticks(low: float, high: float, most: int = 6, *, whole: bool = False) -> list[float]:
     """Return round numbers (1, 2 or 5 times a power of ten apart) from at or below `low` to at or above `high`.
+
+    Whole ones for what is counted, where asked for.
 
     >>> ticks(0.03, 0.97)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     >>> ticks(5, 5)
     [4.0, 4.5, 5.0, 5.5, 6.0]
+    >>> ticks(1, 4, whole=True)
+    [1.0, 2.0, 3.0, 4.0]
     """
     if not high > low:
         reach = abs(low) / 5 or 1.0
         low, high = low - reach, low + reach
-    raw = (high - low) / (most - 1)
+    raw = max((high - low) / (most - 1), 1.0 if whole else 0.0)
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

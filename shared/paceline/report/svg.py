@@ -115,7 +115,11 @@ def _plane(figure: Mapping[str, Any], width: int) -> tuple[list[str], float]:
     if not xs or not ys:
         return [f'<text class="quiet-text" x="0" y="16">{escape("No values to draw.")}</text>'], 24
 
-    x_ticks = log_ticks(min(xs), max(xs)) if log_x else ticks(min(xs), max(xs), 7 if width >= WIDE else 5)
+    if log_y:  # a lower end near zero would take the axis through many empty decades: its interval is cut there
+        tops = [y for curve in curves for key in ("y", "high") for y in curve.get(key, ()) if y > 0]
+        ys = [y for y in ys if not tops or y >= min(tops) / 10]
+    most, whole = 7 if width >= WIDE else 5, figure.get("x_whole") is True
+    x_ticks = log_ticks(min(xs), max(xs)) if log_x else ticks(min(xs), max(xs), most, whole=whole)
     y_ticks = log_ticks(min(ys), max(ys)) if log_y else ticks(min(ys), max(ys), 6)
     if not log_x and max(xs) > min(xs):  # the axis ends with the data, not with the next round number
         x_range = (min(xs), max(xs))
@@ -179,7 +183,9 @@ def _plane(figure: Mapping[str, Any], width: int) -> tuple[list[str], float]:
         if at_ends and pairs:
             labels.append((pairs[-1][1], names[index], index))
     for y, name, index in _apart(labels, top, bottom):
-        body.append(f'<text class="t{index % 6}" x="{width - right + 6:.1f}" y="{y + 4:.1f}">{escape(name)}</text>')
+        x = drawn[index][-1][0] + 6
+        early = " halo" if x < width - right else ""  # another curve may run on behind it
+        body.append(f'<text class="t{index % 6}{early}" x="{x:.1f}" y="{y + 4:.1f}">{escape(name)}</text>')
     for point in points:
         body += _point(point, plane)
     return body, bottom + 44
@@ -300,6 +306,8 @@ def _whiskers(curve: Mapping[str, Any], index: int, plane: _Plane) -> list[str]:
             body.append(_segment(f"c{index % 6} thin", *bottom, *top))
         if middle:
             body.append(_marker(index, *middle))
+        elif plane.log_y and y == 0 and (not plane.log_x or x > 0):
+            body.append(f'<circle class="hollow" cx="{plane.x_of(x):.1f}" cy="{plane.bottom:.1f}" r="4"/>')
     return body
 
 
