@@ -180,6 +180,15 @@ def test_a_curve_that_stops_early_is_labelled_where_it_stops() -> None:
     assert places["long"] > places["short"] + 200
 
 
+def test_a_curve_that_runs_leftwards_is_labelled_at_its_right_end() -> None:
+    """Given from the largest x to the smallest, a curve has its label beside its first point."""
+    drawing = svg.draw(line([4, 2, 0], [1, 2, 3]), width=scale.WIDE, key="k")
+    (curve,) = elements(drawing, "polyline")
+    x = float(str(curve.get("points")).split()[0].split(",")[0])
+    places = {each.text: float(each.get("x", "")) for each in elements(drawing, "text")}
+    assert pytest.approx(x + 6, abs=0.11) == places["s"]
+
+
 def test_zeros_between_log_axes_lie_hollow_on_the_axis() -> None:
     """A share of nothing is a hollow mark at the bottom, with its interval up from there; no empty decades below."""
     points = figure.series("s", [1e-3, 1e-2], [0, 0.02], [1e-19, 0.01], [0.004, 0.03])
