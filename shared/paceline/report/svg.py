@@ -170,7 +170,8 @@ def _plane(figure: Mapping[str, Any], width: int) -> tuple[list[str], float]:
     covered = [place for pairs in drawn for place in _dense(pairs)]
     plane = _Plane(x_of, y_of, left, width - right, top, bottom, log_x, log_y, covered)
     body += _references(references, plane)
-    labels, ends = [], {}
+    labels: list[tuple[float, str, int]] = []
+    label_x: dict[int, float] = {}
     for index, curve in enumerate(curves):
         pairs = drawn[index]
         if figure["kind"] == "interval":
@@ -181,10 +182,10 @@ def _plane(figure: Mapping[str, Any], width: int) -> tuple[list[str], float]:
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y in pairs)
             body.append(f'<polyline class="c{index % 6}" points="{path}"/>')
         if at_ends and pairs:
-            ends[index], y = max(pairs[0], pairs[-1])  # the right one, whichever way the curve goes
+            label_x[index], y = max(pairs[0], pairs[-1])  # the right one, whichever way the curve goes
             labels.append((y, names[index], index))
     for y, name, index in _apart(labels, top, bottom):
-        x = ends[index] + 6
+        x = label_x[index] + 6
         early = " halo" if x < width - right else ""  # another curve may run on behind it
         body.append(f'<text class="t{index % 6}{early}" x="{x:.1f}" y="{y + 4:.1f}">{escape(name)}</text>')
     for point in points:
