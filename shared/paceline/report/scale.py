@@ -64,6 +64,18 @@ def tick_texts(values: Sequence[float]) -> list[str]:
     return [f"{value:,.{decimals}f}" for value in values]
 
 
+def log_tick_texts(values: Sequence[float]) -> list[str]:
+    """Return labels of a log axis, each with only the decimals that it needs itself.
+
+    >>> log_tick_texts([0.01, 1.0, 10000.0]), log_tick_texts([1e-9])
+    (['0.01', '1', '10,000'], ['1e-9'])
+    """
+    return [
+        f"{value:,.6f}".rstrip("0").rstrip(".") if 1e-5 <= value < 1e7 else f"{value:g}".replace("e-0", "e-")
+        for value in values
+    ]
+
+
 def linear_or_log(low: float, high: float, start: float, end: float, *, log: bool) -> Scale:
     """Return the map that takes `low` to `start` and `high` to `end`."""
     if log:

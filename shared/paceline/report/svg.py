@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 
 from paceline.report import format as fmt
 from paceline.report.curves import thin
-from paceline.report.scale import WIDE, Scale, linear_or_log, log_ticks, tick_texts, ticks
+from paceline.report.scale import WIDE, Scale, linear_or_log, log_tick_texts, log_ticks, tick_texts, ticks
 from paceline.report.strips import markup
 
 _MOST_POINTS = 500  # of a curve: more than there are pixels
@@ -126,7 +126,7 @@ def _plane(figure: Mapping[str, Any], width: int) -> tuple[list[str], float]:
         x_ticks = [tick for tick in x_ticks if x_range[0] <= tick <= x_range[1]] or list(x_range)
     else:
         x_range = (x_ticks[0], x_ticks[-1])
-    y_texts = tick_texts(y_ticks) if len(y_ticks) > 1 else [fmt.number(y_ticks[0])]
+    y_texts = (log_tick_texts if log_y else tick_texts)(y_ticks) if len(y_ticks) > 1 else [fmt.number(y_ticks[0])]
     names = [str(curve["name"]) for curve in curves]
     room = 0.24 * width
     at_ends = figure["kind"] == "line" and len(curves) <= 4 and all(len(n) * _CHARACTER + 10 < room for n in names)
@@ -147,7 +147,7 @@ def _plane(figure: Mapping[str, Any], width: int) -> tuple[list[str], float]:
         y = y_of(tick)
         body.append(f'<line class="grid" x1="{left:.1f}" x2="{width - right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
         body.append(f'<text class="tick" text-anchor="end" x="{left - 6:.1f}" y="{y + 4:.1f}">{text}</text>')
-    x_texts = tick_texts(x_ticks) if len(x_ticks) > 1 else [fmt.number(x_ticks[0])]
+    x_texts = (log_tick_texts if log_x else tick_texts)(x_ticks) if len(x_ticks) > 1 else [fmt.number(x_ticks[0])]
     for tick, text in zip(x_ticks, x_texts, strict=True):
         x = x_of(tick)
         half = len(text) * _CHARACTER / 2
