@@ -132,7 +132,7 @@ def test_model_card_shows_scores_by_group(record: dict[str, Any]) -> None:
     """A group's counts and its scores with intervals are a row below the scores."""
     recall = {"value": 0.625, "low": 0.5, "high": 0.75}
     text = card(record | {"slices": [{"slice": "channel=atm", "transactions": 8421, "recall": recall}]})
-    assert "| channel=atm | 8421 | 0.625 (0.500 to 0.750) |" in text
+    assert "| channel=atm | 8,421 | 0.625 (0.500 to 0.750) |" in text
 
 
 def test_data_card_has_the_headings_in_their_order(bare_record: Callable[..., dict[str, Any]]) -> None:
@@ -157,3 +157,11 @@ def test_data_card_shows_hostile_texts_as_they_are(bare_record: Callable[..., di
     )
     for markup in ("<img", "<b>", "<script>", "[a](", " *bold*"):
         assert markup not in text
+
+
+def test_quantiles_are_one_table_and_notes_explain_scores(record: dict[str, Any]) -> None:
+    """Quantities are rows of one table in the card too, and what a score means stands below the scores."""
+    record["dataset"] |= {"amount": {"min": 0.5, "p50": 2300.25}, "delay": {"min": 1, "p50": 2337}}
+    text = card(record | {"score_notes": {"average_precision": "Mean precision over recall."}})
+    assert "|  | min | p50 |\n| --- | --- | --- |\n| amount | 0.500 | 2,300 |\n| delay | 1 | 2,337 |" in text
+    assert "- average precision: Mean precision over recall." in text

@@ -107,6 +107,25 @@ def test_a_run_that_breaks_off_says_how(status: str, ending: BaseException, tmp_
     assert (folder / "report.html").stat().st_size > 0
 
 
+def test_a_page_of_a_done_run_knows_how_it_ended(tmp_path: Path) -> None:
+    """A page is made of the closed record: it is done, and its time is known."""
+    with record.start(Project(), tmp_path, name="trial") as run:
+        run.pages["CARD.md"] = lambda known: f"{known['status']} in {known['wall_seconds']}"
+        assert not (run.folder / "CARD.md").exists()
+    status, _, seconds = (run.folder / "CARD.md").read_text(encoding="utf-8").partition(" in ")
+    assert "done" == status
+    assert 0 < float(seconds) <= on_disk(run.folder)["wall_seconds"]
+
+
+def test_a_run_that_fails_has_no_pages(open_run: Callable[[], Run]) -> None:
+    """What describes a finished model is not written of a run that made none."""
+    run = open_run()
+    run.status = "failed"
+    run.pages["CARD.md"] = lambda known: "never"
+    run.close()
+    assert not (run.folder / "CARD.md").exists()
+
+
 def test_phases_sum_to_the_wall_time(tmp_path: Path) -> None:
     """Disjoint by construction, and the last thing saved is inside: to rounding, not to a percent."""
     with record.start(Project(), tmp_path, name="trial") as run:

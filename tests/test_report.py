@@ -319,5 +319,12 @@ def test_scores_by_group_are_a_table_below_the_scores(record: dict[str, Any]) ->
         {"slice": "channel=pos", "transactions": 0, "recall": {"value": None, "low": None, "high": None}},
     ]
     page = report.render(record | {"slices": rows})
-    assert '<td>channel=atm</td><td class="number">8421</td><td>0.625 (0.500 to 0.750)</td>' in page
+    assert '<td>channel=atm</td><td class="number">8,421</td><td>0.625 (0.500 to 0.750)</td>' in page
     assert '<td>channel=pos</td><td class="number">0</td><td>-</td>' in page
+
+
+def test_notes_explain_the_scores_that_there_are(record: dict[str, Any]) -> None:
+    """A note stands below the scores, escaped; one of a score that is not there is left out."""
+    page = report.render(record | {"score_notes": {"average_precision": "A <b>mean</b>.", "absent": "Never shown."}})
+    assert "<strong>average precision</strong>: A &lt;b&gt;mean&lt;/b&gt;." in page
+    assert "Never shown." not in page

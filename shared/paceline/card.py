@@ -173,6 +173,7 @@ def _scores(record: Mapping[str, Any]) -> list[str]:
     columns = ["score", "value", "interval"] + (["floor", "its value", "its interval"] if floors else [])
     note = str(record.get("scores_note") or "")
     lines = [*_table(columns, cells), *([escape(note), ""] if note else [])]
+    lines += _facts(sections.score_notes(record))
     for table in sections.slices(record):
         lines += [f"{escape(table['title']).capitalize()}:", "", *_table(table["columns"], table["rows"])]
     return lines

@@ -11,7 +11,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
@@ -47,6 +47,7 @@ class Run:
         history: how training went; `fit_xgboost` and `fit_keras` fill it.
         figures: the domain's own charts for the report (see `report.figure`).
         warnings: sentences that the reader of the report must see.
+        pages: further files of a run that is done, by name: each is given the closed record and returns its text.
         wall_seconds: the time from the run's start to its last file, once it is closed.
     """
 
@@ -64,6 +65,7 @@ class Run:
         self.score_notes: dict[str, str] = {}
         self.figures: list[dict[str, Any]] = []
         self.warnings: list[str] = []
+        self.pages: dict[str, Callable[[dict[str, Any]], str]] = {}
         self.earlier_sessions: list[dict[str, Any]] = []
         self.started_at = datetime.now(UTC)
         self.command = ""
@@ -134,11 +136,14 @@ class Run:
         atomic.write_json(self.folder / "run.json", self.state())
 
     def close(self) -> None:
-        """Write the record and the report; the record last, so that its wall time covers everything saved."""
+        """Write the report, and the pages where the run is done; the record last, so that its time covers all of it."""
         from paceline.report.page import render  # Jinja2 is loaded when there is something to render
 
         self.save()
         atomic.write_text(self.folder / "report.html", render(self.state()))
+        if self.status == "done":
+            for name, page in self.pages.items():
+                atomic.write_text(self.folder / name, page(self.state()))
         if self._metrics is not None:
             self._metrics.close()
             self._metrics = None

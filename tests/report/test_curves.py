@@ -29,9 +29,9 @@ NOISE = np.random.default_rng(0).normal(0, 0.002, 100)
     ("history", "begins"),
     [
         (made(RISING, 0.7 * RISING - 0.004 * np.maximum(0, STEPS - 50) + NOISE), "Overfitting after epoch"),
-        (made(STEPS / 100, 0.9 * STEPS / 100 + NOISE), "Still learning"),
-        (made(0.95 * RISING, 0.6 * (1 - np.exp(-STEPS / 10)) + NOISE), "A gap"),
-        (made(1 - np.exp(-STEPS / 10), 0.99 * (1 - np.exp(-STEPS / 10)) + NOISE), "Neither"),
+        (made(STEPS / 100, 0.9 * STEPS / 100 + NOISE), "Still improving when it ended"),
+        (made(0.95 * RISING, 0.6 * (1 - np.exp(-STEPS / 10)) + NOISE), "The validation score levelled off"),
+        (made(1 - np.exp(-STEPS / 10), 0.99 * (1 - np.exp(-STEPS / 10)) + NOISE), "The validation score levelled off"),
         (made(RISING, 0.5 + 10 * NOISE), "No learning is visible"),
         (made(1 - RISING, 1 - 0.7 * RISING + 0.004 * np.maximum(0, STEPS - 50), mode="min"), "Overfitting after"),
     ],
@@ -48,7 +48,44 @@ def test_diagnosis_shows_its_evidence() -> None:
     train = [0.1, 0.5, 0.7, 0.75, 0.8, 0.85, 0.9, 0.91, 0.92, 0.93, 0.94]
     text = diagnosis(made(train, validation))
     expected = "Overfitting after epoch 3: from there to epoch 11 training went on from 0.700 to 0.940"
-    assert text == f"{expected} while validation fell back from 0.600 to 0.200."
+    assert text == f"{expected} while validation fell back from 0.600 to 0.250."
+
+
+def test_what_brought_more_until_the_last_permitted_step_is_not_level() -> None:
+    """A slow rise that ends with the steps permitted is still improving; with steps to spare it has levelled off."""
+    slow = 1 - np.exp(-STEPS / 22)
+    history = made(slow, 0.9 * slow)
+    assert diagnosis({**history, "stop_reason": "all 100 epochs"}).startswith("Still improving when it ended")
+    assert "Epoch 100 was the last one permitted." in diagnosis({**history, "stop_reason": "all 100 epochs"})
+    assert "levelled off" in diagnosis(history)
+
+
+def test_a_best_by_chance_among_the_last_steps_is_no_improvement() -> None:
+    """Every permitted step was taken, and a level noisy score has its best near the end: it has levelled off."""
+    level = 0.6 * (1 - np.exp(-STEPS / 8)) + NOISE
+    level[96] = level.max() + 0.001
+    assert "levelled off" in diagnosis(made(0.9 * RISING, level, stop_reason="all 100 epochs"))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_small_drop_after_patience_is_no_overfitting(seed: int) -> None:
+    """A noisy score that ends 0.002 below its best after 50 rounds levelled off, and the best model was kept."""
+    noise = np.random.default_rng(seed).normal(0, 0.002, 100)
+    validation = 0.6 * (1 - np.exp(-STEPS / 8)) - 0.002 * (STEPS > 50) + noise
+    validation[49] = validation.max() + 0.002
+    text = diagnosis(
+        made(0.9 * RISING, validation, best_step=50, stop_reason="no better validation score for 50 epochs")
+    )
+    assert text.startswith("The validation score levelled off: it was best at epoch 50")
+    assert "The model kept is that of epoch 50." in text
+    assert f"training stood at {0.9 * RISING[49]:.3f} there, {0.9 * RISING[49] - validation[49]:.3f} better" in text
+
+
+def test_a_drop_within_few_values_is_no_overfitting() -> None:
+    """Nine values are too few to tell a fall from chance."""
+    validation = [0.1, 0.4, 0.6, 0.59, 0.55, 0.52, 0.5, 0.48, 0.45]
+    train = [0.1, 0.5, 0.7, 0.75, 0.8, 0.85, 0.9, 0.91, 0.92]
+    assert "levelled off" in diagnosis(made(train, validation))
 
 
 @pytest.mark.parametrize(

@@ -93,3 +93,29 @@ def test_configuration_is_flat_with_values_as_in_toml() -> None:
     """Nested sections become dotted keys."""
     rows = sections.configuration({"train": {"seed": 7, "device": "auto"}, "a": {"b": {"c": [1]}}})
     assert rows == [("train.seed", "7"), ("train.device", '"auto"'), ("a.b.c", "[1]")]
+
+
+def test_few_rows_with_many_entries_are_turned() -> None:
+    """Folds are columns and their facts rows; a pair of dates is one span that does not break."""
+    fold = {"train": ["2025-02-05", "2025-03-04"], "rows": 2300, "a": 1, "b": 2, "c": 3}
+    (table,) = sections.tables({"folds": {"validation": fold, "test": fold | {"rows": 2337}}})
+    assert ["", "validation", "test"] == table["columns"]
+    assert ["rows", "2,300", "2,337"] == table["rows"][1]
+    assert "5\u00a0Feb to 4\u00a0Mar\u00a02025" == table["rows"][0][1]
+
+
+def test_quantiles_of_several_quantities_are_one_table() -> None:
+    """A row a quantity, a column a quantile, and nothing of it among the facts."""
+    values = {"n": 1, "amount": {"min": 0, "p50": 2.5}, "delay": {"min": None, "p50": 7.5}}
+    (table,) = sections.tables(values)
+    assert [["amount", "0", "2.50"], ["delay", "-", "7.50"]] == table["rows"]
+    assert [("n", "1")] == sections.facts(values)
+
+
+def test_a_floor_without_a_name_is_the_floor(record: dict[str, Any]) -> None:
+    """A floor is called by its name, or the floor; never a model that may be none."""
+    score = {"value": 0.6, "floor": {"value": 0.5}}
+    assert "AP is 0.600; the floor reaches 0.500." == sections.score_sentence("AP", score)
+    score["floor"] = {"value": 0.5, "name": "logistic regression"}
+    assert "AP is 0.600; logistic regression reaches 0.500." == sections.score_sentence("AP", score)
+    assert "floor" == sections.floor_name({"floor": {"value": 0.5}})

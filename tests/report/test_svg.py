@@ -159,3 +159,45 @@ def test_the_shares_fill_the_bar() -> None:
     assert [each.get("x") for each in parts] == ["0.000%", "25.000%"]
     assert [each.get("width") for each in parts] == ["25.000%", "75.000%"]
     assert parts[1].get("class") == "strong"
+
+
+@pytest.mark.parametrize("width", [scale.WIDE, scale.NARROW])
+def test_what_is_counted_has_whole_ticks(width: int) -> None:
+    """Three epochs have no tick at one and a half."""
+    spec = line([1, 2, 3], [0.1, 0.2, 0.3]) | {"x_whole": True}
+    texts = [each.text for each in elements(svg.draw(spec, width=width, key="k"), "text")]
+    assert {"1", "2", "3"} <= set(texts)
+    assert not {"1.5", "2.5"} & set(texts)
+
+
+def test_a_curve_that_stops_early_is_labelled_where_it_stops() -> None:
+    """Its label begins at its end, not at the end of the axis, where the longer curve has its own."""
+    curves = [figure.series("short", [0, 1], [0, 1]), figure.series("long", [0, 4], [0, 2])]
+    drawing = svg.draw(figure.line("T", curves, x_label="x", y_label="y"), width=scale.WIDE, key="k")
+    ends = [float(str(each.get("points")).split()[-1].split(",")[0]) for each in elements(drawing, "polyline")]
+    places = {each.text: float(each.get("x", "")) for each in elements(drawing, "text")}
+    assert pytest.approx([end + 6 for end in ends], abs=0.11) == [places["short"], places["long"]]
+    assert places["long"] > places["short"] + 200
+
+
+def test_a_curve_that_runs_leftwards_is_labelled_at_its_right_end() -> None:
+    """Given from the largest x to the smallest, a curve has its label beside its first point."""
+    drawing = svg.draw(line([4, 2, 0], [1, 2, 3]), width=scale.WIDE, key="k")
+    (curve,) = elements(drawing, "polyline")
+    x = float(str(curve.get("points")).split()[0].split(",")[0])
+    places = {each.text: float(each.get("x", "")) for each in elements(drawing, "text")}
+    assert pytest.approx(x + 6, abs=0.11) == places["s"]
+
+
+def test_zeros_between_log_axes_lie_hollow_on_the_axis() -> None:
+    """A share of nothing is a hollow mark at the bottom, with its interval up from there; no empty decades below."""
+    points = figure.series("s", [1e-3, 1e-2], [0, 0.02], [1e-19, 0.01], [0.004, 0.03])
+    spec = figure.interval("T", [points], x_label="x", y_label="y", x_scale="log", y_scale="log")
+    drawing = svg.draw(spec, width=scale.WIDE, key="k")
+    (hollow,) = (each for each in elements(drawing, "circle") if each.get("class") == "hollow")
+    (full,) = (each for each in elements(drawing, "circle") if each.get("class") == "f0")
+    whisker = next(each for each in elements(drawing, "line") if each.get("class") == "c0 thin")
+    assert hollow.get("cy") == whisker.get("y1")
+    assert float(str(full.get("cy"))) < float(str(hollow.get("cy")))
+    assert "0.001" in [each.text for each in elements(drawing, "text")]
+    assert not [each for each in elements(drawing, "text") if "e-" in str(each.text)]

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from paceline.report import format as fmt
 
 _MOST_CHARTS = 3
+_FEWEST_FOR_OVERFITTING = 10  # validation values; fewer cannot tell a fall from chance
+_LOSS_THAT_MATTERS = 0.075  # of what validation gained before
 
 
 class Curve(NamedTuple):
@@ -25,22 +27,30 @@ class Curve(NamedTuple):
         return before[-1] if before else self.values[0]
 
     def noise(self) -> float:
-        """Return the standard deviation of the step-to-step noise, from the median second difference.
+        """Return the standard deviation of the noise of single values around a smooth curve.
 
-        Second differences ignore any straight trend; for independent noise their deviation is sqrt(6) times it.
+        It is the median size of the second differences, which ignore any straight trend; for independent noise their
+        deviation is sqrt(6) times it. Where values stay the same for many steps and then jump, the median is nothing;
+        the spread around a running median in the last half is taken then, if it is more.
         """
-        triples = zip(self.values, self.values[1:], self.values[2:], strict=False)
-        bends = [abs(a - 2 * b + c) for a, b, c in triples]
-        return statistics.median(bends) / 0.6745 / math.sqrt(6) if bends else 0.0
+        bends = [abs(a - 2 * b + c) for a, b, c in zip(self.values, self.values[1:], self.values[2:], strict=False)]
+        if not bends:
+            return 0.0
+        tail = self.values[len(self.values) // 2 :]
+        smooth = _running_median(tail)
+        rest = [abs(value - level) for value, level in zip(tail, smooth, strict=True)]
+        return max(statistics.median(bends) / math.sqrt(6), statistics.median(rest)) / 0.6745
 
 
 def diagnosis(history: Mapping[str, Any]) -> str:
     """Say what the learning curves show of over- and underfitting, with the figures that show it.
 
-    The rules, on the monitored score, beyond three times the step-to-step noise of validation:
-    overfitting where validation got worse after its best step while training got better; a gap where training stands
-    better than validation by more than a tenth of what validation gained; still learning where validation gained at
-    least 2 % of its whole gain in the last tenth of the steps; otherwise flat. What cannot be judged is said to be so.
+    The rules, on the monitored score, beyond three times the noise of single validation values: still improving where
+    validation gained at least 2 % of its whole gain in the last tenth of the steps, or where every permitted step was
+    taken, the best is among the last tenth of them, and their median is above that of the tenth before; overfitting
+    where validation lost more than 7.5 % of its gain after its best step, as the median of the last tenth of at least
+    ten values, while training got better; otherwise levelled off, with a gap where training stands better than
+    validation by more than a tenth of what validation gained. What cannot be judged is said to be so.
 
     Args:
         history: `{"step_unit", "monitor", "mode", "best_step", "rows"}`, see `record.Run.history`.
@@ -76,30 +86,32 @@ def diagnosis(history: Mapping[str, Any]) -> str:
         return f"The {peak}. No training scores were kept, so the gap to training is unknown."
     gap = train.at(best_step) - at_best
     stand = f"training stood at {fmt.number(sign * train.at(best_step))} there, {_gap(gap)}"
-    late = statistics.fmean(validation.values[-max(1, len(validation.values) // 10) :])
+    count = len(validation.values)
+    late = statistics.median(validation.values[-max(3, count // 10) :])
     loss, rise = at_best - late, train.values[-1] - train.at(best_step)
-    if loss > max(3 * noise, 0.02 * gain) and rise > 0 and last_step > best_step:
+    if count >= _FEWEST_FOR_OVERFITTING and loss > max(3 * noise, _LOSS_THAT_MATTERS * gain) and rise > 0:
         return (
             f"Overfitting after {unit} {best_step:g}: from there to {unit} {last_step:g} training went on from "
             f"{fmt.number(sign * train.at(best_step))} to {fmt.number(sign * train.values[-1])} while validation fell "
             f"back from {fmt.number(sign * at_best)} to {fmt.number(sign * late)}."
         )
-    tenth = validation.at(validation.steps[0] + 0.9 * (last_step - validation.steps[0]))
-    if at_best - tenth > max(3 * noise, 0.02 * gain):
+    start = validation.steps[0] + 0.9 * (last_step - validation.steps[0])
+    gained = at_best - validation.at(start)
+    all_taken = str(history.get("stop_reason") or "").startswith("all ")
+    rising = gained > max(3 * noise, 0.02 * gain) or (all_taken and _rises(validation.values, noise))
+    if best_step >= start and rising:
+        ended = f" {_capital(unit)} {last_step:g} was the last one permitted." if all_taken else ""
         return (
-            f"Still learning when it ended, so rather underfitted: the validation {name} went from "
-            f"{fmt.number(sign * tenth)} to {fmt.number(sign * at_best)} in the last tenth of the "
-            f"{_plural(unit)}. More {_plural(unit)} would probably help."
+            f"Still improving when it ended, so rather underfitted: the validation {name} went from "
+            f"{fmt.number(sign * validation.at(start))} to {fmt.number(sign * at_best)} in the last tenth of the "
+            f"{_plural(unit)}; {stand}.{ended} More {_plural(unit)} would probably help."
         )
+    kept = f" The model kept is that of {unit} {best_step:g}." if _kept(history, best_step) else ""
+    levelled = f"The validation {name} levelled off: it was best at {unit} {best_step:g} with"
+    levelled += f" {fmt.number(sign * at_best)}; {stand}.{kept}"
     if gap > max(3 * noise, 0.1 * gain):
-        return (
-            f"A gap, but no harm from training longer: the {peak}; {stand}. Validation has stayed level since. "
-            f"More data or regularisation can narrow the gap; more {_plural(unit)} will not."
-        )
-    return (
-        f"Neither over- nor underfitting by the curves: the {peak}; {stand}. Both are level, so more "
-        f"{_plural(unit)} bring little; a larger model or better inputs might."
-    )
+        return f"{levelled} More data or regularisation can narrow that gap; more {_plural(unit)} will not."
+    return f"{levelled} There is little gap, so a larger model or better inputs might help; more {_plural(unit)} not."
 
 
 def curve(history: Mapping[str, Any], key: str) -> Curve:
@@ -144,6 +156,7 @@ def _figure(
         "caption": "",
         "kind": "line",
         "x_label": unit,
+        "x_whole": True,
         "y_label": fmt.label(base),
         "series": series,
         "points": points,
@@ -173,6 +186,27 @@ def _gap(gap: float) -> str:
     return (
         f"{fmt.number(abs(gap))} {'better' if gap > 0 else 'worse'} than validation" if gap else "equal to validation"
     )
+
+
+def _kept(history: Mapping[str, Any], best_step: float) -> bool:
+    """Whether the model of the best step is kept, not the last: that step is named and patience ended the training."""
+    return history.get("best_step") == best_step and str(history.get("stop_reason") or "").startswith("no better")
+
+
+def _rises(values: Sequence[float], noise: float) -> bool:
+    """Whether the last tenth lies above the tenth before by more than twice what noise makes of their medians."""
+    size = max(3, len(values) // 10)
+    before = values[-2 * size : -size] or values[:1]
+    error = 1.25 * noise * math.sqrt(1 / size + 1 / len(before))
+    return statistics.median(values[-size:]) - statistics.median(before) > 2 * error
+
+
+def _running_median(values: Sequence[float], reach: int = 2) -> list[float]:
+    return [statistics.median(values[max(0, at - reach) : at + reach + 1]) for at in range(len(values))]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _bare(key: str) -> str:

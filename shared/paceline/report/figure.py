@@ -88,12 +88,16 @@ def interval(
     y_label: str,
     caption: str = "",
     x_scale: Literal["linear", "log"] = "linear",
+    y_scale: Literal["linear", "log"] = "linear",
     lines: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Return a chart of values with intervals; names in `x` give a row each, numbers a place on it. See `line`."""
-    return check(
-        _spec({"kind": "interval", "x_scale": x_scale, "lines": lines}, title, series, x_label, y_label, caption)
-    )
+    """Return a chart of values with intervals; names in `x` give a row each, numbers a place on it. See `line`.
+
+    Between numbers a log scale of y draws an interval that reaches zero down to the axis, and a value of zero as a
+    hollow mark on it.
+    """
+    spec = {"kind": "interval", "x_scale": x_scale, "y_scale": y_scale, "lines": lines}
+    return check(_spec(spec, title, series, x_label, y_label, caption))
 
 
 def check(spec: Mapping[str, Any]) -> dict[str, Any]:

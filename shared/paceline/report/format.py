@@ -8,6 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any, TypeGuard
 
 UNKNOWN = "unknown"
+NO_BREAK = "\u00a0"
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 _ACRONYMS = {
     word.lower(): word
     for word in (
@@ -73,9 +78,9 @@ def count(value: int) -> str:
     """Return a whole number with its thousands apart.
 
     >>> count(9500), count(1_754_155)
-    ('9500', '1,754,155')
+    ('9,500', '1,754,155')
     """
-    return f"{value:,}" if abs(value) >= 10_000 else str(value)
+    return f"{value:,}"
 
 
 def share(value: float | None) -> str:
@@ -107,10 +112,33 @@ def moment(text: str | None, plus_seconds: float = 0.0) -> str:
         instant = datetime.fromisoformat(text or "") + timedelta(seconds=plus_seconds)
     except (ValueError, OverflowError):
         return text or UNKNOWN
-    months = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October")
-    name = (*months, "November", "December")[instant.month - 1]  # not %B: it follows the machine's language
+    name = _MONTHS[instant.month - 1]  # not %B: it follows the machine's language
     zone = instant.tzname() or "local time"
     return f"{instant.day} {name} {instant.year}, {instant:%H:%M} {zone}"
+
+
+def day(text: str, *, year: bool = True) -> str:
+    """Return an ISO 8601 date as `5 Feb 2025`, its spaces such that no line breaks in it; other text unchanged.
+
+    >>> day("2025-02-05").replace(NO_BREAK, " "), day("2025-02-05 12:00"), day("soon")
+    ('5 Feb 2025', '2025-02-05 12:00', 'soon')
+    """
+    try:
+        found = datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        return text
+    parts = [str(found.day), _MONTHS[found.month - 1][:3], *([str(found.year)] if year else [])]
+    return NO_BREAK.join(parts)
+
+
+def days(first: str, last: str) -> str:
+    """Return the days from one ISO 8601 date to another, the year said once where it is one.
+
+    >>> days("2025-02-05", "2025-03-04").replace(NO_BREAK, " "), days("2024-12-30", "2025-01-02").replace(NO_BREAK, " ")
+    ('5 Feb to 4 Mar 2025', '30 Dec 2024 to 2 Jan 2025')
+    """
+    same_year = first[:5] == last[:5] and day(last) != last
+    return f"{day(first, year=not same_year)} to {day(last)}"
 
 
 def label(key: str) -> str:

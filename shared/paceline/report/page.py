@@ -100,7 +100,7 @@ def sheet(title: str, facts: Mapping[str, Any], figures: Sequence[Mapping[str, A
         title=title,
         figures=[_drawn(figure.check(redact(spec)), f"figure-{place}") for place, spec in enumerate(figures)],
         facts=sections.facts(known),
-        tables=[table for key, value in known.items() for table in sections.rows(key, value)],
+        tables=sections.tables({key: sections.with_intervals(value) for key, value in known.items()}),
     )
 
 
@@ -126,6 +126,7 @@ def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], u
         curves=[_drawn(spec, f"curve-{place}") for place, spec in enumerate(curves.learning_curves(history))],
         scores=_scores(record),
         slices=sections.slices(record),
+        score_notes=sections.score_notes(record),
         scores_note=fmt.clip(str(record.get("scores_note") or ""), 600),
         figures=figures,
         left_out=left_out,

@@ -11,18 +11,22 @@ WIDE, NARROW = 700, 350  # pixels of a drawing for wide and for narrow screens
 Scale = Callable[[float], float]
 
 
-def ticks(low: float, high: float, most: int = 6) -> list[float]:
+def ticks(low: float, high: float, most: int = 6, *, whole: bool = False) -> list[float]:
     """Return round numbers (1, 2 or 5 times a power of ten apart) from at or below `low` to at or above `high`.
+
+    Whole ones for what is counted, where asked for.
 
     >>> ticks(0.03, 0.97)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     >>> ticks(5, 5)
     [4.0, 4.5, 5.0, 5.5, 6.0]
+    >>> ticks(1, 4, whole=True)
+    [1.0, 2.0, 3.0, 4.0]
     """
     if not high > low:
         reach = abs(low) / 5 or 1.0
         low, high = low - reach, low + reach
-    raw = (high - low) / (most - 1)
+    raw = max((high - low) / (most - 1), 1.0 if whole else 0.0)
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
@@ -58,6 +62,18 @@ def tick_texts(values: Sequence[float]) -> list[str]:
         return [text.replace("e+0", "e").replace("e-0", "e-") for text in texts]
     decimals = next(d for d in range(7) if all(abs(round(value, d) - value) < 1e-9 for value in values) or d == 6)
     return [f"{value:,.{decimals}f}" for value in values]
+
+
+def log_tick_texts(values: Sequence[float]) -> list[str]:
+    """Return labels of a log axis, each with only the decimals that it needs itself.
+
+    >>> log_tick_texts([0.01, 1.0, 10000.0]), log_tick_texts([1e-9])
+    (['0.01', '1', '10,000'], ['1e-9'])
+    """
+    return [
+        f"{value:,.6f}".rstrip("0").rstrip(".") if 1e-5 <= value < 1e7 else f"{value:g}".replace("e-0", "e-")
+        for value in values
+    ]
 
 
 def linear_or_log(low: float, high: float, start: float, end: float, *, log: bool) -> Scale:

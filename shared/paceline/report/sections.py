@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from paceline.report import format as fmt
 
 _LONGEST = 400  # characters of a value in a table
 _MOST_WARNINGS = 50
+_MOST_COLUMNS = 4  # of a table with a column for each property; with more, and few rows, it is turned
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def prepare(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,13 +149,13 @@ def score_sentence(name: str, score: Mapping[str, Any]) -> str:
         text += f" ({level} {between})"
     floor = score.get("floor")
     if floor and fmt.is_number(floor.get("value")):
-        text += f"; {floor_name(score)} reaches {score_text(floor['value'])}"
+        text += f"; {'' if floor.get('name') else 'the '}{floor_name(score)} reaches {score_text(floor['value'])}"
     return f"{text}."
 
 
 def floor_name(score: Mapping[str, Any]) -> str:
-    """Return what the floor of a score is called."""
-    return fmt.label(str((score.get("floor") or {}).get("name") or "the floor model"))
+    """Return what the floor of a score is called: its name, or just `floor`."""
+    return fmt.label(str((score.get("floor") or {}).get("name") or "floor"))
 
 
 def scores(record: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -181,6 +184,14 @@ def scores(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
+def score_notes(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what `score_notes` explains of the scores, as (score, sentence), in the order of the scores."""
+    notes = record.get("score_notes")
+    notes = notes if isinstance(notes, Mapping) else {}
+    named = [name for name in record.get("scores") or {} if notes.get(name)]
+    return [(fmt.clip(fmt.label(name), 120), fmt.clip(str(notes[name]), 600)) for name in named]
+
+
 def slices(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the scores by group as a table, each score with its interval; empty without any."""
     return rows("scores_by_group", record.get("slices"))
@@ -188,14 +199,19 @@ def slices(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def rows(name: str, value: Any) -> list[dict[str, Any]]:
     """Return `value` as a table called `name`, a score and its interval in one cell; empty where it is none."""
-    if isinstance(value, list):
-        value = [
-            {key: _with_interval(cell) if _is_score(cell) else cell for key, cell in row.items()}
-            if isinstance(row, Mapping)
-            else row
-            for row in value
-        ]
-    return tables({name: value})
+    return tables({name: with_intervals(value)})
+
+
+def with_intervals(value: Any) -> Any:
+    """Return `value`, where it is a list of rows each score and its interval in them as one text."""
+    if not isinstance(value, list):
+        return value
+    return [
+        {key: _with_interval(cell) if _is_score(cell) else cell for key, cell in row.items()}
+        if isinstance(row, Mapping)
+        else row
+        for row in value
+    ]
 
 
 def ledger(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -259,7 +275,7 @@ def facts(values: Mapping[str, Any], *, leave_out: Sequence[str] = ()) -> list[t
     """Return the plain entries of a free mapping as (label, text), those of nested ones under their joined names."""
     rows: list[tuple[str, str]] = []
     for key, value in values.items():
-        if key in leave_out or _is_table(value):
+        if key in leave_out or _is_table(value) or _is_quantiles(value):
             continue
         if isinstance(value, Mapping):
             rows += [(f"{fmt.label(key)}, {name}", text) for name, text in facts(value)]
@@ -269,29 +285,50 @@ def facts(values: Mapping[str, Any], *, leave_out: Sequence[str] = ()) -> list[t
 
 
 def tables(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the entries of a free mapping that are tables: mappings of mappings, and lists of mappings."""
-    found = []
+    """Return the entries of a free mapping that are tables: mappings of mappings, and lists of mappings.
+
+    The quantiles of several quantities (mappings with `p50`) are one table, a row a quantity. A mapping of few mappings
+    with many entries is turned, so that it fits a page: a column each, the entries as rows.
+    """
+    quantities = {fmt.label(key): value for key, value in values.items() if _is_quantiles(value)}
+    found = [_table("quantiles", quantities, turned=False)] if quantities else []
     for key, value in values.items():
-        if not _is_table(value):
-            continue
-        named = list(value.items()) if isinstance(value, Mapping) else [("", row) for row in value]
-        columns = list(dict.fromkeys(column for _, row in named for column in row))[:8]
-        rows = [[fmt.clip(str(name), 80), *(value_text(row.get(column), column) for column in columns)]
-                for name, row in named[:100]]  # fmt: skip
-        skip = 0 if isinstance(value, Mapping) else 1
-        found.append(
-            {
-                "title": fmt.label(key),
-                "columns": ["", *(fmt.label(column) for column in columns)][skip:],
-                "rows": [row[skip:] for row in rows],
-                "numeric": [
-                    False,
-                    *(all(fmt.is_number(r.get(c)) for _, r in named if r.get(c) is not None) for c in columns),
-                ][skip:],
-                "more": max(0, len(named) - 100),
-            }
-        )
+        if _is_table(value):
+            properties = {column for row in value.values() for column in row} if isinstance(value, Mapping) else set()
+            found.append(_table(key, value, turned=len(properties) > _MOST_COLUMNS and len(properties) > len(value)))
     return found
+
+
+def _table(key: str, value: Any, *, turned: bool) -> dict[str, Any]:
+    if turned and len(value) <= _MOST_COLUMNS:
+        properties = list(dict.fromkeys(column for row in value.values() for column in row))
+        return {
+            "title": fmt.label(key),
+            "columns": ["", *(fmt.clip(str(name), 80) for name in value)],
+            "rows": [
+                [fmt.label(column), *(value_text(row.get(column), column) for row in value.values())]
+                for column in properties[:100]
+            ],
+            "numeric": [False] * (len(value) + 1),
+            "more": max(0, len(properties) - 100),
+        }
+    named = list(value.items()) if isinstance(value, Mapping) else [("", row) for row in value]
+    columns = list(dict.fromkeys(column for _, row in named for column in row))[:8]
+    rows = [
+        [fmt.clip(str(name), 80), *(value_text(row.get(column), column) for column in columns)]
+        for name, row in named[:100]
+    ]
+    skip = 0 if isinstance(value, Mapping) else 1
+    return {
+        "title": fmt.label(key),
+        "columns": ["", *(fmt.label(column) for column in columns)][skip:],
+        "rows": [row[skip:] for row in rows],
+        "numeric": [
+            False,
+            *(all(fmt.is_number(r.get(c)) for _, r in named if r.get(c) is not None) for c in columns),
+        ][skip:],
+        "more": max(0, len(named) - 100),
+    }
 
 
 def configuration(config: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -325,11 +362,13 @@ def value_text(value: Any, key: str = "") -> str:
     if isinstance(value, float):
         return fmt.number(value)
     if isinstance(value, (list, tuple)):
+        if len(value) == 2 and all(isinstance(item, str) and _DATE.fullmatch(item) for item in value):
+            return fmt.days(*value)
         shown = ", ".join(value_text(item) for item in value[:20])
         return fmt.clip(shown if len(value) <= 20 else f"{shown} and {len(value) - 20} more", _LONGEST) or "none"
     if isinstance(value, Mapping):
         return fmt.clip(", ".join(f"{fmt.label(str(k))} {value_text(v, str(k))}" for k, v in value.items()), _LONGEST)
-    return fmt.clip(str(value), _LONGEST)
+    return fmt.day(value) if isinstance(value, str) and _DATE.fullmatch(value) else fmt.clip(str(value), _LONGEST)
 
 
 def _ledger_row(name: str, seconds: float, wall: float, *, part: bool) -> dict[str, Any]:
@@ -360,6 +399,14 @@ def _with_interval(score: Mapping[str, Any]) -> str:
 def _is_table(value: Any) -> bool:
     rows = list(value.values()) if isinstance(value, Mapping) else value
     return isinstance(rows, list) and bool(rows) and all(isinstance(row, Mapping) for row in rows)
+
+
+def _is_quantiles(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and "p50" in value
+        and all(number is None or fmt.is_number(number) for number in value.values())
+    )
 
 
 def _sentence(text: str) -> str:

@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 
 from paceline.report import format as fmt
 from paceline.report.curves import thin
-from paceline.report.scale import WIDE, Scale, linear_or_log, log_ticks, tick_texts, ticks
+from paceline.report.scale import WIDE, Scale, linear_or_log, log_tick_texts, log_ticks, tick_texts, ticks
 from paceline.report.strips import markup
 
 _MOST_POINTS = 500  # of a curve: more than there are pixels
@@ -115,14 +115,18 @@ def _plane(figure: Mapping[str, Any], width: int) -> tuple[list[str], float]:
     if not xs or not ys:
         return [f'<text class="quiet-text" x="0" y="16">{escape("No values to draw.")}</text>'], 24
 
-    x_ticks = log_ticks(min(xs), max(xs)) if log_x else ticks(min(xs), max(xs), 7 if width >= WIDE else 5)
+    if log_y:  # a lower end near zero would take the axis through many empty decades: its interval is cut there
+        tops = [y for curve in curves for key in ("y", "high") for y in curve.get(key, ()) if y > 0]
+        ys = [y for y in ys if not tops or y >= min(tops) / 10]
+    most, whole = 7 if width >= WIDE else 5, figure.get("x_whole") is True
+    x_ticks = log_ticks(min(xs), max(xs)) if log_x else ticks(min(xs), max(xs), most, whole=whole)
     y_ticks = log_ticks(min(ys), max(ys)) if log_y else ticks(min(ys), max(ys), 6)
     if not log_x and max(xs) > min(xs):  # the axis ends with the data, not with the next round number
         x_range = (min(xs), max(xs))
         x_ticks = [tick for tick in x_ticks if x_range[0] <= tick <= x_range[1]] or list(x_range)
     else:
         x_range = (x_ticks[0], x_ticks[-1])
-    y_texts = tick_texts(y_ticks) if len(y_ticks) > 1 else [fmt.number(y_ticks[0])]
+    y_texts = (log_tick_texts if log_y else tick_texts)(y_ticks) if len(y_ticks) > 1 else [fmt.number(y_ticks[0])]
     names = [str(curve["name"]) for curve in curves]
     room = 0.24 * width
     at_ends = figure["kind"] == "line" and len(curves) <= 4 and all(len(n) * _CHARACTER + 10 < room for n in names)
@@ -143,7 +147,7 @@ def _plane(figure: Mapping[str, Any], width: int) -> tuple[list[str], float]:
         y = y_of(tick)
         body.append(f'<line class="grid" x1="{left:.1f}" x2="{width - right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
         body.append(f'<text class="tick" text-anchor="end" x="{left - 6:.1f}" y="{y + 4:.1f}">{text}</text>')
-    x_texts = tick_texts(x_ticks) if len(x_ticks) > 1 else [fmt.number(x_ticks[0])]
+    x_texts = (log_tick_texts if log_x else tick_texts)(x_ticks) if len(x_ticks) > 1 else [fmt.number(x_ticks[0])]
     for tick, text in zip(x_ticks, x_texts, strict=True):
         x = x_of(tick)
         half = len(text) * _CHARACTER / 2
@@ -166,7 +170,8 @@ def _plane(figure: Mapping[str, Any], width: int) -> tuple[list[str], float]:
     covered = [place for pairs in drawn for place in _dense(pairs)]
     plane = _Plane(x_of, y_of, left, width - right, top, bottom, log_x, log_y, covered)
     body += _references(references, plane)
-    labels = []
+    labels: list[tuple[float, str, int]] = []
+    label_x: dict[int, float] = {}
     for index, curve in enumerate(curves):
         pairs = drawn[index]
         if figure["kind"] == "interval":
@@ -177,9 +182,12 @@ def _plane(figure: Mapping[str, Any], width: int) -> tuple[list[str], float]:
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y in pairs)
             body.append(f'<polyline class="c{index % 6}" points="{path}"/>')
         if at_ends and pairs:
-            labels.append((pairs[-1][1], names[index], index))
+            label_x[index], y = max(pairs[0], pairs[-1])  # the right one, whichever way the curve goes
+            labels.append((y, names[index], index))
     for y, name, index in _apart(labels, top, bottom):
-        body.append(f'<text class="t{index % 6}" x="{width - right + 6:.1f}" y="{y + 4:.1f}">{escape(name)}</text>')
+        x = label_x[index] + 6
+        early = " halo" if x < width - right else ""  # another curve may run on behind it
+        body.append(f'<text class="t{index % 6}{early}" x="{x:.1f}" y="{y + 4:.1f}">{escape(name)}</text>')
     for point in points:
         body += _point(point, plane)
     return body, bottom + 44
@@ -300,6 +308,8 @@ def _whiskers(curve: Mapping[str, Any], index: int, plane: _Plane) -> list[str]:
             body.append(_segment(f"c{index % 6} thin", *bottom, *top))
         if middle:
             body.append(_marker(index, *middle))
+        elif plane.log_y and y == 0 and (not plane.log_x or x > 0):
+            body.append(f'<circle class="hollow" cx="{plane.x_of(x):.1f}" cy="{plane.bottom:.1f}" r="4"/>')
     return body
 
 

@@ -83,6 +83,7 @@ def test_the_report_and_the_card_are_of_this_run(record: dict[str, Any], run_fol
     """Both name the run; the report needs nothing from elsewhere."""
     page = (run_folder / "report.html").read_text(encoding="utf-8")
     card = (run_folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "The run took " in card
     assert record["run"] in page
     assert "<svg" in page
     assert "src=" not in page

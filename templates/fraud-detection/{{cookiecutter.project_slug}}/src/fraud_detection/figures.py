@@ -103,14 +103,21 @@ def draw(
                     "test days",
                     [part.mean_predicted for part in bins],
                     [part.observed for part in bins],
-                    [part.low for part in bins],
+                    [part.low if part.observed > 0 else 0.0 for part in bins],  # not what rounding leaves of it
                     [part.high for part in bins],
                 )
             ],
             x_label="mean predicted probability",
             y_label="observed share of fraud",
             x_scale="log",
-            caption="Bins on a log scale, with 95 % intervals. On the dotted curve a score means what it says.",
-            lines=[{"name": "calibrated", "from": [least, least], "to": [most, most]}],
+            y_scale="log",
+            caption=(
+                "Bins on log scales, with 95 % intervals. On the dotted line a score means what it says. A hollow mark "
+                "on the axis is a bin without a fraud; its interval reaches up to what may still be."
+            ),
+            lines=[
+                {"name": "calibrated", "from": [least, least], "to": [most, most]},
+                {"name": "threshold", "x": threshold},
+            ],
         ),
     ]

@@ -21,7 +21,7 @@ from fraud_detection import (
 from fraud_detection.cards import data_card, model_card
 from fraud_detection.config import Config
 from fraud_detection.splits import PrequentialSplit
-from paceline import atomic, record
+from paceline import record
 from paceline.progress import Progress
 from paceline.quarantine import Quarantine
 
@@ -112,8 +112,8 @@ def train(
             saved = fitted.save(run.folder)
             run.model = {"name": name, **fitted.state(), **saved, "features": X.columns, "extras": encoding.state()}
             run.model |= {**decision.state(), **compared}
-            atomic.write_text(run.folder / "MODEL_CARD.md", model_card(run.state()))
-            atomic.write_text(run.folder / "DATA_CARD.md", data_card(run.state()))
+            run.pages["MODEL_CARD.md"] = model_card
+            run.pages["DATA_CARD.md"] = data_card
     return {
         "run": str(run.folder),
         "status": run.status,
