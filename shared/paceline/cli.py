@@ -148,7 +148,9 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
 def _report(arguments: argparse.Namespace) -> dict[str, Any]:
     from paceline import report
 
-    return report.write(arguments.run_folders, arguments.runs)
+    # `report runs/*` is natural to type, and the pages that this command has written lie there too.
+    folders = [path for path in arguments.run_folders if path.suffix != ".html"]
+    return report.write(folders, arguments.runs)
 
 
 def _report_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ descriptions are the comments there (`dump` writes both; a test holds the file e
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Sequence
 from datetime import date, time
@@ -53,15 +54,22 @@ def load(model: type[Model], path: Path, overrides: Sequence[str] = ()) -> Model
         raise PacelineError(f"'{path}' is no valid TOML: {error}.", "Correct that line.") from None
     for override in overrides:
         _apply(values, override)
-    return check(model, values, source=path.name)
+    return check(model, values, source=f"{path.name}, --set" if overrides else path.name)
 
 
 def check(model: type[Model], values: dict[str, Any], *, source: str) -> Model:
     """Return `values` as a `model`, or raise a `PacelineError` that names the first misfit and `source`."""
     try:
-        return model.model_validate(values)
+        # As JSON, strictly: a list may be a tuple and a whole number a fraction, but a number in quotes is a text.
+        return model.model_validate_json(json.dumps(values, default=_iso), strict=True)
     except ValidationError as error:
         raise _refusal(model, error.errors(), source) from None
+
+
+def _iso(value: Any) -> str:
+    """Return a date or a time, which TOML has and JSON has not, as text."""
+    text: str = value.isoformat()
+    return text
 
 
 def dump(config: BaseModel) -> str:
@@ -133,7 +141,7 @@ def _refusal(model: type[BaseModel], errors: Sequence[Any], source: str) -> Pace
     if error["type"] == "missing":
         return PacelineError(f"{where} lacks the key '{key}'.", f"Add it. ({source})")
     message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "value_error":  # a rule of ours that looks at several keys, already a cause and a remedy
+    if error["type"] == "value_error" and not error["loc"]:  # a rule over several keys, already cause and remedy
         cause, stop, remedy = message.partition(". ")
         return PacelineError(cause + stop.strip(), f"{remedy} ({source})")
     expected = message.replace("Input should be", "It should be", 1)

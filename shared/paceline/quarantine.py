@@ -79,6 +79,8 @@ class Quarantine:
     def state(self) -> dict[str, Any]:
         """Return `read`, `kept`, `quarantined`, `by_reason` (most frequent first) and `examples`, as JSON types.
 
+        The examples say where and why; what stood there is in the quarantine file alone, for records are passed on.
+
         Raises:
             RuntimeError: the numbers do not add up: a reader lost items or counted them twice.
         """
@@ -90,7 +92,11 @@ class Quarantine:
             "kept": self.kept,
             "quarantined": self.quarantined,
             "by_reason": {reason: count for reason, count in by_reason if count},
-            "examples": [item for reason, _ in by_reason for item in self._examples[reason]],
+            "examples": [
+                {key: item[key] for key in ("source", "location", "reason")}
+                for reason, _ in by_reason
+                for item in self._examples[reason]
+            ],
         }
 
     def refuse_above(self, max_share: float, *, setting: str) -> None:
@@ -108,7 +114,7 @@ class Quarantine:
         if not state["quarantined"] or state["quarantined"] <= max_share * state["read"]:
             return
         reason, count = next(iter(state["by_reason"].items()))
-        item = state["examples"][0]
+        item = self._examples[reason][0]
         where = ", ".join(part for part in (item["source"], item["location"]) if part)
         shown = f" (it reads: {item['example']})" if item["example"] else ""
         listed = f" All are listed in {self._path}." if self._path is not None else ""

@@ -5,12 +5,28 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from paceline.config import Section
 
-# TOML has dates of its own: 2025-01-01 without quotes is one, and means the same as with them.
-Day = Annotated[str, BeforeValidator(lambda value: value.isoformat() if isinstance(value, date) else value)]
+
+def _day(text: str) -> str:
+    """Return `text` if it is a day, or empty."""
+    try:
+        return text and date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise ValueError("It should be a day, like 2025-12-31") from None
+
+
+def _distinct(days: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(days)) < len(days):
+        raise ValueError("Each should be there once")
+    return days
+
+
+Day = Annotated[str, AfterValidator(_day)]
+Windows = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1), AfterValidator(_distinct)]
+Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 
 
 class Columns(Section):
@@ -49,15 +65,14 @@ class Data(Section):
     days: int = Field(105, ge=21, description="synthetic: length of the history")
     start_date: Day = Field(
         "2025-01-01",
-        pattern=r"^\d{4}-\d\d-\d\d$",
         description="first day, UTC: of synthetic, and of formats that count from it",
     )
     seed: int = Field(0, ge=0, description="synthetic: the same seed makes the same transactions")
     unreported_share: float = Field(0.05, ge=0, lt=1, description="synthetic: frauds that are never reported")
     false_report_share: float = Field(0.0002, ge=0, lt=1, description="synthetic: honest ones reported as fraud")
     label_delay_days: int = Field(7, ge=0, le=365, description="days until a transaction's label can be used")
-    windows_days: tuple[int, ...] = Field((1, 7, 30), min_length=1, description="of the spending and risk features")
-    test_start: Day = Field("", pattern=r"^(\d{4}-\d\d-\d\d)?$", description="first day of the test; empty: latest")
+    windows_days: Windows = Field((1, 7, 30), description="of the spending and risk features")
+    test_start: Day = Field("", description="first day of the test; empty: latest")
     test_days: int | float = Field(
         14, gt=0, description="days of the test; parts of a day are possible, here and below"
     )
@@ -81,7 +96,7 @@ class Model(Section):
     min_child_weight: float = Field(1.0, ge=0, description="xgboost: least sum of hessians in a leaf")
     max_bin: int = Field(1024, ge=2, description="xgboost: histogram bins; 256 lost average precision on real data")
     monotone: bool = Field(False, description="xgboost: a riskier terminal may only raise the score")
-    hidden_units: tuple[int, ...] = Field((128, 64), min_length=1, description="mlp: widths of the hidden layers")
+    hidden_units: Widths = Field((128, 64), description="mlp: widths of the hidden layers")
     dropout: float = Field(0.2, ge=0, lt=1, description="mlp: share of units dropped; xgboost: of trees, with dart")
 
 
