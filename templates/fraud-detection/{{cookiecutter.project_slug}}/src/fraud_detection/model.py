@@ -318,6 +318,8 @@ class Network:
 
     def logits(self, X: NDArray[np.float32]) -> Floats:
         """Return the network's output before the sigmoid."""
+        if not len(X):
+            return np.zeros(0)  # Keras would warn that it ran out of data
         # Whole batches, the last one filled up: another shape would be compiled for it.
         padded = np.concatenate([X, np.repeat(X[-1:], -len(X) % PREDICTED_ROWS, axis=0)])
         result: Floats = self.network.predict(padded, batch_size=PREDICTED_ROWS, verbose=0)[: len(X), 0]
