@@ -26,7 +26,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, *, gpu: bool, cuda: bool) -> None:
 @pytest.mark.parametrize(
     ("rows", "gpu", "cuda", "kind", "reason"),
     [
-        (99_999, True, True, "cpu", "99,999 training rows are under 100,000, where a GPU is slower"),
+        (99_999, True, True, "cpu", "99,999 training rows are under 100,000, taken as too few for a GPU"),
         (100_000, True, True, "gpu", "100,000 training rows are at least 100,000"),
         (10**6, True, False, "cpu", "NVIDIA H200 is here, but this XGBoost is built without CUDA (extra cuda13)"),
         (10**6, False, True, "cpu", "no GPU is here"),

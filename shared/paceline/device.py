@@ -106,7 +106,7 @@ def gpus() -> Sequence[dict[str, Any]]:
 def for_xgboost(requested: str, *, rows: int) -> Device:
     """Choose the device for boosting on `rows` training rows.
 
-    `auto` takes a GPU from 100,000 rows on; below, the CPU is faster.
+    `auto` takes a GPU from 100,000 rows on; below, the CPU is taken to be faster.
 
     Raises:
         PacelineError: the device asked for cannot be used; the remedy names the extra or the driver.
@@ -132,7 +132,7 @@ def for_xgboost(requested: str, *, rows: int) -> Device:
     if not cuda_build:
         return _cpu(requested, f"{gpus()[0]['name']} is here, but this XGBoost is built without CUDA (extra cuda13)")
     if rows < XGBOOST_GPU_ROWS:
-        return _cpu(requested, f"{rows:,} training rows are under {XGBOOST_GPU_ROWS:,}, where a GPU is slower")
+        return _cpu(requested, f"{rows:,} training rows are under {XGBOOST_GPU_ROWS:,}, taken as too few for a GPU")
     return _gpu(requested, f"{rows:,} training rows are at least {XGBOOST_GPU_ROWS:,}", "float32")
 
 
