@@ -192,15 +192,30 @@ def test_the_scores_are_those_of_the_trees(
     assert sorted(seconds) == seconds
     for step in (1, 12, 20):
         for part, data in zip(("train", "validation"), rows, strict=True):
-            expected = average_precision_score(
-                data.get_label(), fitted.booster.predict(data, iteration_range=(0, step))
-            )
-            # XGBoost interpolates between ties; the early trees have many.
-            assert by_step[step][f"{part}_average_precision"] == pytest.approx(
-                expected, abs=0.03 if step == 1 else 0.01
-            )
+            margins = fitted.booster.predict(data, iteration_range=(0, step), output_margin=True)
+            expected = average_precision_score(data.get_label(), margins)  # the early trees have many ties
+            assert pytest.approx(expected, abs=1e-9) == by_step[step][f"{part}_average_precision"]
     lines = [json.loads(line) for line in metrics(run)]
     assert list(range(1, 21)) == [line["step"] for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "weighted"), [({"eval_metric": "logloss"}, False), ({"eval_metric": "auc"}, False), ({}, True)]
+)
+def test_other_scores_are_those_of_xgboost(parameters: dict[str, str], weighted: bool) -> None:
+    """Where the score is not average precision, or rows have weights, XGBoost's own evaluation is taken."""
+    data = xgboost.DMatrix(np.eye(6, dtype=np.float32), [0, 1, 0, 1, 1, 0])
+    if weighted:
+        data.set_weight(np.arange(1.0, 7.0))
+    parameters = {**PLAIN, **parameters}
+    booster = xgboost.train(parameters, data, 2)
+    expected = float(booster.eval(data).rpartition(":")[2])
+    assert pytest.approx(expected, abs=1e-6) == fit_xgboost._Watched(data, parameters).score(booster, 2)
+
+
+def test_without_a_positive_row_there_is_no_score() -> None:
+    """Average precision over nothing is no number, which is never the best."""
+    assert np.isnan(fit_xgboost.average_precision(np.zeros(4, np.float32), np.zeros(0, np.intp)))
 
 
 def metrics(run: Run) -> list[str]:
