@@ -13,6 +13,7 @@ import pytest
 from cookiecutter.main import cookiecutter
 
 ROOT = Path(__file__).parents[2]
+TEMPLATES = sorted(file.parent.name for file in ROOT.glob("templates/*/cookiecutter.json"))
 
 Generate = Callable[..., Path]
 
@@ -81,10 +82,22 @@ def generate(cookiecutter_settings: Path) -> Generate:
     return run
 
 
+@pytest.fixture(scope="session", params=TEMPLATES)
+def template(request: pytest.FixtureRequest) -> str:
+    """The name of a template, each in turn."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def project(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The fraud-detection project with the default answers; tests read it and do not write to it."""
-    return generate(tmp_path_factory.mktemp("project"))
+def source(template: str) -> Path:
+    """The folder of the template's project, relative to the repository's root."""
+    return Path("templates", template, "{{cookiecutter.project_slug}}")
+
+
+@pytest.fixture(scope="session")
+def project(template: str, generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template's project with the default answers; tests read it and do not write to it."""
+    return generate(tmp_path_factory.mktemp("project"), template=ROOT / "templates" / template)
 
 
 @pytest.fixture(scope="session")

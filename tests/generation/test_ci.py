@@ -52,7 +52,7 @@ def test_unknown_template_is_refused_with_the_known_ones(copy: Path, clean_envir
     assert (1, "") == (done.returncode, done.stdout)
     assert [
         "FAILED: there is no template 'fraud'",
-        "Remedy: Name one of: fraud-detection all",
+        f"Remedy: Name one of: {' '.join(sorted(path.name for path in (copy / 'templates').iterdir()))} all",
     ] == done.stderr.splitlines()
 
 
@@ -149,18 +149,18 @@ def test_repository_workflow_runs_the_two_commands(repository: Path) -> None:
     """What runs on the server is what anybody can run: no third way."""
     workflow = yaml.safe_load((repository / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
     job = workflow["jobs"]["test"]
-    assert ["sh ci/test", "sh ci/demo fraud-detection"] == [step["run"] for step in job["steps"] if "run" in step]
+    assert ["sh ci/test", "sh ci/demo all"] == [step["run"] for step in job["steps"] if "run" in step]
     assert "3.11" == job["strategy"]["matrix"]["python"][0]
 
 
 @pytest.mark.slow
-def test_demo_ends_with_a_report(copy: Path, clean_environment: dict[str, str]) -> None:
+def test_demo_ends_with_a_report(copy: Path, template: str, clean_environment: dict[str, str]) -> None:
     """From a copy of the repository to a trained model, with one line a step (needs the package index)."""
-    done = run("demo", "fraud-detection", folder=copy, environment=clean_environment)
+    done = run("demo", template, folder=copy, environment=clean_environment)
     assert 0 == done.returncode, done.stderr
     *steps, last = done.stdout.splitlines()
     assert all(re.fullmatch(r"\S.* +\d+\.\d s", line) for line in steps), steps
-    assert any(line.startswith("fraud-detection: train ") for line in steps)
+    assert any(line.startswith(f"{template}: train ") for line in steps)
     report = Path(last.removeprefix("Report: "))
-    assert report.is_relative_to(copy / ".demo" / "fraud-detection" / "runs")
+    assert report.is_relative_to(copy / ".demo" / template / "runs")
     assert "<html" in report.read_text(encoding="utf-8")

@@ -15,8 +15,10 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-PROJECT = Path("templates", "fraud-detection", "{{cookiecutter.project_slug}}")
-PAIRS = [(folder, extra) for folder in (Path(), PROJECT) for extra in ("cpu", "cuda13")]
+ROOT = Path(__file__).parents[2]
+PROJECTS = sorted(file.parent.relative_to(ROOT) for file in ROOT.glob("templates/*/*/pyproject.toml"))
+PAIRS = [(folder, lock.stem) for folder in (Path(), *PROJECTS) for lock in sorted((ROOT / folder / "locks").iterdir())]
+BASES = {"cpu": ["cpu"], "cuda13": ["cuda13"], "onnx": ["cpu", "onnx"]}  # by lock, the extras that it holds
 LOCKS = [
     Path("ci", "uv.txt"),
     Path("ci", "cookiecutter.txt"),
@@ -32,12 +34,12 @@ def requirements(lock: Path) -> list[tuple[Requirement, list[str]]]:
     return [(Requirement(text), [f"--hash={part}" for part in rest[0].split("--hash=")]) for text, *rest in pairs]
 
 
-def declared(project: Path, extra: str) -> list[Requirement]:
-    """Return what pyproject.toml asks for: dependencies, one extra, the development tools, the build backend."""
+def declared(project: Path, lock: str) -> list[Requirement]:
+    """Return what pyproject.toml asks for: dependencies, the lock's extras, development tools, build backend."""
     content = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
     texts = [
         *content["project"]["dependencies"],
-        *content["project"]["optional-dependencies"][extra],
+        *(text for extra in BASES[lock] for text in content["project"]["optional-dependencies"][extra]),
         *content["dependency-groups"]["dev"],
         *content["build-system"]["requires"],
     ]
@@ -66,7 +68,9 @@ def test_every_requirement_is_pinned_by_hash(repository: Path, lock: Path) -> No
 def test_no_lock_names_a_registry_or_a_project(repository: Path, lock: Path) -> None:
     """Any index or mirror serves, the user's choice; and a project may be renamed without a new lock."""
     text = (repository / lock).read_text(encoding="utf-8")
-    assert not re.search(r"://|--(extra-)?index|--find-links|--trusted|pypi|simple|fraud|paceline|@ ", text)
+    assert not re.search(
+        r"://|--(extra-)?index|--find-links|--trusted|pypi|\bsimple\b|fraud|driving|medical|paceline|@ ", text
+    )
 
 
 @pytest.mark.parametrize(("folder", "extra"), PAIRS, ids=str)
@@ -93,7 +97,7 @@ def test_lock_satisfies_what_the_project_asks_for(
     assert ("jax-cuda13-plugin" in versions) == (extra == "cuda13" and platform == "linux")
 
 
-@pytest.mark.parametrize("lock", [Path("locks", "cpu.txt"), PROJECT / "locks" / "cpu.txt"], ids=str)
+@pytest.mark.parametrize("lock", [lock for lock in LOCKS if lock.stem in ("cpu", "onnx")], ids=str)
 def test_lock_is_complete(repository: Path, lock: Path) -> None:
     """What a pinned package needs is pinned too, by the metadata of the packages installed here."""
     environment = {name: str(value) for name, value in default_environment().items()} | {"extra": ""}
@@ -111,25 +115,25 @@ def test_lock_is_complete(repository: Path, lock: Path) -> None:
     assert checked > 30
 
 
-@pytest.mark.parametrize("extra", ["cpu", "cuda13"])
-def test_projects_get_the_versions_the_repository_is_tested_with(repository: Path, extra: str) -> None:
+@pytest.mark.parametrize(("folder", "extra"), [pair for pair in PAIRS if pair[0] != Path()], ids=str)
+def test_projects_get_the_versions_the_repository_is_tested_with(repository: Path, folder: Path, extra: str) -> None:
     """One stack: a project's lock holds no version that the root's does not."""
     own, root = (
-        {
-            (canonicalize_name(line.name), str(line.specifier))
-            for line, _ in requirements(repository / folder / "locks" / f"{extra}.txt")
-        }
-        for folder in (PROJECT, Path())
+        {(canonicalize_name(line.name), str(line.specifier)) for line, _ in requirements(repository / file)}
+        for file in (folder / "locks" / f"{extra}.txt", Path("locks", f"{BASES[extra][0]}.txt"))
     )
     assert own <= root
 
 
-def test_a_renamed_project_keeps_its_locks(repository: Path, generate: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_renamed_project_keeps_its_locks(
+    repository: Path, source: Path, generate: Callable[..., Path], tmp_path: Path
+) -> None:
     """The name stands in pyproject.toml alone."""
-    made = generate(tmp_path, {"project_slug": "card-fraud-2"})
-    for extra in ("cpu", "cuda13"):
-        lock = Path("locks", f"{extra}.txt")
-        assert (repository / PROJECT / lock).read_bytes() == (made / lock).read_bytes()
+    made = generate(tmp_path, {"project_slug": "renamed-2"}, template=repository / source.parent)
+    locks = [lock.relative_to(repository / source) for lock in (repository / source / "locks").iterdir()]
+    assert len(locks) >= 2
+    for lock in locks:
+        assert (repository / source / lock).read_bytes() == (made / lock).read_bytes()
 
 
 @pytest.mark.slow
@@ -140,7 +144,7 @@ def test_one_command_renews_every_lock(
     if shutil.which("uv") is None:
         pytest.skip("needs uv on PATH, so that nothing has to be installed for this test")
     copy = copy_repository(tmp_path / "copy")
-    broken = copy / PROJECT / "locks" / "cpu.txt"
+    broken = copy / PROJECTS[0] / "locks" / "cpu.txt"
     text = broken.read_text(encoding="utf-8")
     broken.write_text(re.sub(r"^polars==.*\\\n(    --hash.*\n)+", "", text, flags=re.MULTILINE), encoding="utf-8")
     assert "\npolars==" not in broken.read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -13,11 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fraud_detection.cli import COMMANDS
-from fraud_detection.config import Config
 from paceline import config
-
-TEMPLATE_README = "templates/fraud-detection/{{cookiecutter.project_slug}}/README.md"
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -64,19 +61,29 @@ def test_a_project_of_ones_own_as_the_readme_makes_it(
     assert (project / "runs" / "index.html").exists()
 
 
-def test_commands_in_the_tables_exist(repository: Path) -> None:
+def test_commands_in_the_tables_exist(repository: Path, template: str, source: Path) -> None:
     """Every command that a README's table names is one of the program's, and the other way round."""
-    text = (repository / TEMPLATE_README).read_text(encoding="utf-8")
-    named = set(re.findall(r"^\| `fraud-detection (\w+)", text, flags=re.MULTILINE))
-    assert {command.name for command in COMMANDS} == named
+    program = importlib.import_module(f"{template.replace('-', '_')}.cli")
+    text = (repository / source / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(rf"^\| `{template} (\w+)", text, flags=re.MULTILINE))
+    assert {command.name for command in program.COMMANDS} == named
 
 
-def test_toml_snippets_are_valid_configurations(repository: Path) -> None:
+def test_toml_snippets_are_valid_configurations(repository: Path, template: str, source: Path) -> None:
     """What a reader pastes into `config.toml` is accepted."""
-    snippets = blocks((repository / TEMPLATE_README).read_text(encoding="utf-8"), "toml")
+    model = importlib.import_module(f"{template.replace('-', '_')}.config").Config
+    snippets = blocks((repository / source / "README.md").read_text(encoding="utf-8"), "toml")
     assert snippets
     for snippet in snippets:
-        config.check(Config, tomllib.loads(snippet), source="README.md")
+        config.check(model, tomllib.loads(snippet), source="README.md")
+
+
+def test_every_template_has_its_line(repository: Path) -> None:
+    """The first table names what the folder `templates` holds."""
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    assert sorted(path.name for path in (repository / "templates").iterdir()) == sorted(
+        re.findall(r"^\| `([a-z-]+)` \|", text.partition("## Start")[0], flags=re.MULTILINE)
+    )
 
 
 def test_results_are_those_that_were_kept(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

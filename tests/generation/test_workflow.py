@@ -22,10 +22,10 @@ def steps(project: Path) -> list[dict[str, Any]]:
     return listed
 
 
-def test_workflow_lints_checks_tests_and_trains(steps: list[dict[str, Any]]) -> None:
+def test_workflow_lints_checks_tests_and_trains(template: str, steps: list[dict[str, Any]]) -> None:
     """Lint, format, types, tests and a short training, whose report is kept."""
     commands = "\n".join(step["run"] for step in steps if "run" in step)
-    for command in ("ruff check", "ruff format --check", "mypy", "pytest", "fraud-detection train"):
+    for command in ("ruff check", "ruff format --check", "mypy", "pytest", f"{template} train"):
         assert command in commands
     assert "${{" not in commands  # what is run needs no server to fill it in
     assert "runs/*/report.html" == steps[-1]["with"]["path"]
@@ -33,6 +33,8 @@ def test_workflow_lints_checks_tests_and_trains(steps: list[dict[str, Any]]) -> 
 
 @pytest.mark.slow
 def test_commands_pass_as_written(
+    repository: Path,
+    template: str,
     steps: list[dict[str, Any]],
     generate: Callable[..., Path],
     clean_environment: dict[str, str],
@@ -42,7 +44,8 @@ def test_commands_pass_as_written(
     uv = shutil.which("uv")
     if uv is None:
         pytest.skip("needs uv on PATH, to make an environment with pip where Python has no venv module")
-    made = generate(tmp_path, {"project_slug": "card-fraud-2", "description": 'a "quoted" \\ text \N{ROCKET}'})
+    answers = {"project_slug": "renamed-2", "description": 'a "quoted" \\ text \N{ROCKET}'}
+    made = generate(tmp_path, answers, template=repository / "templates" / template)
     environment = {**clean_environment, "HOME": os.environ.get("HOME", "/nonexistent")}  # the package caches lie there
     venv = tmp_path / "venv"
     subprocess.run(
