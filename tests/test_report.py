@@ -100,14 +100,14 @@ def test_a_full_report_is_sound_and_has_every_section(record: dict[str, Any]) ->
 
 
 def test_the_policy_allows_the_page_its_own_style_and_nothing_else(record: dict[str, Any]) -> None:
-    """The style sheet is allowed by its hash; everything else is refused by default."""
+    """The style sheet is allowed by its hash, and pictures that lie in the page; everything else is refused."""
     page = report.render(record)
     style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
     assert style
     assert policy
     digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
-    expected = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    expected = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
     assert expected == html.unescape(policy[1])
 
 

@@ -5,12 +5,21 @@ A figure is a dict of JSON types, so a record holds it and the report can be mad
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from paceline import atomic
 from paceline.report import format as fmt
 
+if TYPE_CHECKING:  # only pictures need NumPy and OpenCV, and a report is made without them
+    import numpy as np
+    from numpy.typing import NDArray
+
+MOST_PICTURES = 24  # of a figure
+MOST_PICTURE_PIXELS = 640 * 480
+PICTURE_TYPES = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n\x1a\n"}  # with how their bytes begin
 MOST_ROWS = 40  # of a bar or interval chart over names: more cannot be read
 
 
@@ -100,8 +109,54 @@ def interval(
     return check(_spec(spec, title, series, x_label, y_label, caption))
 
 
+def pictures(
+    title: str,
+    images: Sequence[NDArray[np.uint8]],
+    *,
+    names: Sequence[str],
+    descriptions: Sequence[str],
+    caption: str = "",
+    lossless: bool = False,
+) -> dict[str, Any]:
+    """Return a grid of small pictures, which the figure holds itself.
+
+    Args:
+        title: what the pictures show, in a few words.
+        images: grey (height, width) or RGB (height, width, 3), at most 640 by 480 pixels and 24 of them. Make them
+            small: a page has 1 MB for everything. Metadata are not carried over; what the pixels show is.
+        names: a line under each.
+        descriptions: what each shows, for those who do not see it.
+        caption: one or two sentences that say what to see in them.
+        lossless: PNG, for label maps and plain colours; else JPEG.
+
+    Raises:
+        ValueError: an image has another shape or type, or the lengths differ.
+    """
+    import cv2
+    import numpy
+
+    shown = []
+    for image, name, description in zip(images, names, descriptions, strict=True):
+        if image.dtype != numpy.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
+            raise ValueError(f"figure {title!r}: an image is {image.dtype} of shape {image.shape}")
+        ordered = image if image.ndim == 2 else image[..., ::-1]  # OpenCV writes BGR
+        options = [] if lossless else [cv2.IMWRITE_JPEG_QUALITY, 80]
+        _, data = cv2.imencode(".png" if lossless else ".jpg", numpy.ascontiguousarray(ordered), options)
+        shown.append(
+            {
+                "name": name,
+                "description": description,
+                "width_px": image.shape[1],
+                "height_px": image.shape[0],
+                "type": "image/png" if lossless else "image/jpeg",
+                "data": base64.b64encode(data.tobytes()).decode("ascii"),
+            }
+        )
+    return check({"kind": "pictures", "title": title, "caption": caption, "pictures": shown})
+
+
 def check(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `spec` as JSON types if `svg.draw` can draw it.
+    """Return `spec` as JSON types if the report can show it.
 
     Raises:
         ValueError: says what is wrong, naming the figure.
@@ -111,8 +166,11 @@ def check(spec: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(name, str) or not name:
         raise ValueError("a figure needs a title")
     kind = figure.get("kind")
-    if kind not in ("line", "bar", "interval"):
-        raise ValueError(f"figure {name!r}: kind {kind!r} is none of line, bar, interval")
+    if kind not in ("line", "bar", "interval", "pictures"):
+        raise ValueError(f"figure {name!r}: kind {kind!r} is none of line, bar, interval, pictures")
+    if kind == "pictures":
+        _check_pictures(name, figure.get("pictures"))
+        return figure
     for key in ("x_scale", "y_scale"):
         if figure.get(key, "linear") not in ("linear", "log"):
             raise ValueError(f"figure {name!r}: {key} {figure[key]!r} is neither linear nor log")
@@ -133,6 +191,25 @@ def check(spec: Mapping[str, Any]) -> dict[str, Any]:
         if not (fmt.is_number(point.get("x")) and fmt.is_number(point.get("y"))):
             raise ValueError(f"figure {name!r}: a point needs x and y")
     return figure
+
+
+def _check_pictures(name: str, shown: Any) -> None:
+    if not isinstance(shown, list) or not 1 <= len(shown) <= MOST_PICTURES:
+        raise ValueError(f"figure {name!r} needs 1 to {MOST_PICTURES} pictures")
+    for picture in shown:
+        sizes = [picture.get("width_px"), picture.get("height_px")]
+        if not all(isinstance(size, int) and size > 0 for size in sizes) or sizes[0] * sizes[1] > MOST_PICTURE_PIXELS:
+            raise ValueError(f"figure {name!r}: a picture has {sizes} pixels; {MOST_PICTURE_PIXELS:,} are allowed")
+        if picture.get("type") not in PICTURE_TYPES:
+            raise ValueError(f"figure {name!r}: a picture's type {picture.get('type')!r} is not known")
+        if not (isinstance(picture.get("name"), str) and isinstance(picture.get("description"), str)):
+            raise ValueError(f"figure {name!r}: a picture needs a name and a description")
+        try:
+            data = base64.b64decode(str(picture.get("data")), validate=True)
+        except binascii.Error:
+            raise ValueError(f"figure {name!r}: a picture's data are not base64") from None
+        if not data.startswith(PICTURE_TYPES[picture["type"]]):
+            raise ValueError(f"figure {name!r}: a picture is no {picture['type']}")
 
 
 def _check_series(name: str, kind: str, curve: Mapping[str, Any]) -> None:

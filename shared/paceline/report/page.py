@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from paceline import atomic
 from paceline.redact import redact
-from paceline.report import curves, figure, scale, sections, strips, svg
+from paceline.report import curves, figure, pictures, scale, sections, strips, svg
 from paceline.report import format as fmt
 
 MOST_BYTES = 1_000_000  # of a page
@@ -163,9 +163,12 @@ def _scores(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _drawn(spec: Mapping[str, Any], key: str) -> dict[str, Any]:
+    texts = {"title": fmt.clip(spec["title"], 200), "caption": fmt.clip(str(spec.get("caption") or ""), 800)}
+    if spec["kind"] == "pictures":
+        return {**texts, "pictures": pictures.draw(spec)}
     return {
-        "title": fmt.clip(spec["title"], 200),
-        "caption": fmt.clip(str(spec.get("caption") or ""), 800),
+        **texts,
+        "pictures": "",
         "wide": svg.draw(spec, width=scale.WIDE, key=f"{key}-wide"),
         "narrow": svg.draw(spec, width=scale.NARROW, key=f"{key}-narrow"),
     }
@@ -182,8 +185,8 @@ def _phase(record: Mapping[str, Any], name: str) -> str:
 def _page(template: str, **values: Any) -> str:
     style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
-    # The style sheet is named by its hash; everything else, scripts and every address included, is refused.
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    # The style sheet is named by its hash, pictures lie in the page; all else, scripts and addresses, is refused.
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
     environment = Environment(
         loader=PackageLoader("paceline.report", "."),
         autoescape=True,
