@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 os.environ["KERAS_BACKEND"] = "jax"  # before any test imports Keras
+os.environ.setdefault("PACELINE_CACHE", str(Path(tempfile.gettempdir()) / "paceline-tests"))  # not the user's
 os.environ["JAX_PLATFORMS"] = "cpu"  # the same bits on every machine
 
 import hypothesis

@@ -13,7 +13,16 @@ ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "shared" / "paceline"
 PACKAGES = {file.parent.name: file.parent for file in ROOT.glob("templates/*/*/src/*/config.py")}
 FRAMEWORKS = {
-    "keras": {"fit_keras", "transfer", "device"},
+    "keras": {
+        "fit_keras",
+        "batches",  # a Keras PyDataset
+        "keras_training",  # a model's variables: held, restored, saved
+        "keras_watch",  # a Keras callback
+        "optimizers",  # Keras optimizers from a configuration
+        "schedules",  # a Keras LearningRateSchedule, and the functions it is made of
+        "transfer",
+        "device",
+    },
     "xgboost": {"fit_xgboost", "device"},  # `device` asks, inside a function, whether the build knows CUDA
 }
 # Tests of what is no module: a subject of the repository as a whole.

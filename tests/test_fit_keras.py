@@ -16,9 +16,10 @@ import keras
 import numpy as np
 import pytest
 
-from paceline import fit_keras
+from paceline import fit_keras, keras_watch
 from paceline.errors import PacelineError, Stopped
 from paceline.fit_keras import Batches
+from paceline.keras_training import Training
 from paceline.progress import Progress
 from paceline.record import Run
 
@@ -291,20 +292,24 @@ def test_a_refit_without_validation_goes_through_all_epochs(data: Data, open_run
 
 
 def test_a_loss_that_is_no_number_ends_training(data: Data, open_run: Callable[..., Run]) -> None:
-    """At the end of the epoch, with what to do; the line in metrics.jsonl is still valid JSON."""
+    """After three times with a smaller learning rate, with what to do; metrics.jsonl is still valid JSON."""
     run = open_run()
     broken = (np.where(np.arange(len(data[0]))[:, None] == 7, np.nan, data[0]), data[1])
-    with pytest.raises(PacelineError, match=r"^The loss became nan in epoch 1\. Lower the learning rate, or check the"):
+    with pytest.raises(
+        PacelineError, match=r"^The loss became nan in epoch 1, also after going back 3 times with half"
+    ):
         fit(build(), broken, run)
     run.save()
-    assert json.loads((run.folder / "metrics.jsonl").read_text())["train_loss"] is None
+    lines = (run.folder / "metrics.jsonl").read_text().splitlines()
+    assert [None] * 4 == [json.loads(line)["train_loss"] for line in lines]
+    assert 3 == len(run.warnings)
 
 
 def test_a_signal_within_a_long_epoch_does_not_wait_for_its_end(
     data: Data, open_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After five seconds the epoch is given up; what an earlier epoch saved is kept."""
-    monkeypatch.setattr(fit_keras, "FINISH_EPOCH_SECONDS", -1.0)
+    monkeypatch.setattr(keras_watch, "FINISH_EPOCH_SECONDS", -1.0)
     monkeypatch.setattr(Signal, "epochs", 0)
     run = open_run()
     with pytest.raises(Stopped, match=r"^SIGTERM ended it within an epoch; 0 epochs are saved\.$"):
@@ -339,7 +344,8 @@ def test_an_overdue_stop_leaves_a_record(data: Data, open_run: Callable[..., Run
     from paceline.course import Course
 
     run = open_run()
-    training = fit_keras._Training(build(), Course("epoch", "validation_loss", False, 0, step=7), "select", run)
+    course = Course("epoch", "validation_loss", False, 0, step=7)
+    training = Training(build(), course, train_on(data, run), None, epochs=9, stage="select", run=run)
     training.save()
     training.course.step = 9
     training.record_overdue()

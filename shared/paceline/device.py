@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from paceline.errors import PacelineError
 # Below this a GPU is taken to lose to the CPU in boosting: copying and launching cost more than the histograms save.
 # An assumption of the field's, not measured with this version.
 XGBOOST_GPU_ROWS = 100_000
+BFLOAT16_CAPABILITY = 8.0  # NVIDIA's compute capability
 PROBE_SECONDS = 5.0  # for a driver's answer; a driver that hangs must not hang the user
 
 
@@ -37,6 +38,7 @@ class Device:
         reason: why this one, in a sentence.
         precision: what the engine computes in, `float32` or `mixed_bfloat16`.
         threads: threads that the engine may use on the CPU.
+        compilation_cache: the folder where compiled programs are kept for the next run; empty where they are not.
     """
 
     requested: str
@@ -45,6 +47,7 @@ class Device:
     reason: str
     precision: str
     threads: int
+    compilation_cache: str = ""
 
     def state(self) -> dict[str, Any]:
         """Return the fields as JSON types, as the run record keeps them."""
@@ -165,10 +168,11 @@ def keras_backend() -> str:
     return backend
 
 
-def for_keras(requested: str) -> Device:
+def for_keras(requested: str, *, precision: str = "auto") -> Device:
     """Choose the device for Keras, tell the backend, and prove that it is there; call before anything is computed.
 
-    The backend is that of `keras_backend`. Mixed bfloat16 is the precision on GPUs and TPUs, float32 on the CPU.
+    The backend is that of `keras_backend`. A `precision` of `auto` is mixed bfloat16 where the device multiplies in it
+    faster (TPUs, GPUs from compute capability 8.0 on), else float32; another is taken as asked for.
 
     Raises:
         PacelineError: the backend is not installed, or the device asked for cannot be used.
@@ -190,9 +194,12 @@ def for_keras(requested: str) -> Device:
                     if gpus()
                     else "no GPU is here"
                 )
-                return _cpu(requested, "the CPU was asked for" if requested == "cpu" else here)
+                chosen = _cpu(requested, "the CPU was asked for" if requested == "cpu" else here)
+                return chosen if precision == "auto" else replace(chosen, precision=precision)
             reason = f"a {kind.upper()} was asked for" if requested == kind else f"{backend} finds a {kind.upper()}"
-            return _gpu(requested, reason, "mixed_bfloat16") if kind == "gpu" else _tpu(requested, reason)
+            if precision == "auto":
+                precision = "mixed_bfloat16" if kind == "tpu" or _gpu_has_bfloat16(backend) else "float32"
+            return _gpu(requested, reason, precision) if kind == "gpu" else _tpu(requested, reason, precision)
     raise PacelineError(
         f"A {requested.upper()} was asked for, but {backend} does not find one.",
         "Install the extra: pip install '.[cuda13]'." if requested == "gpu" else "Run on a TPU machine.",
@@ -236,6 +243,19 @@ def _jax_has(kind: str) -> bool:
         return False
 
 
+def _gpu_has_bfloat16(backend: str) -> bool:
+    """Whether the GPU's matrix units take bfloat16: from Ampere (compute capability 8.0) on."""
+    if backend == "jax":
+        import jax
+
+        return float(getattr(jax.devices("gpu")[0], "compute_capability", 0)) >= BFLOAT16_CAPABILITY
+    if backend == "torch":
+        import torch
+
+        return bool(torch.cuda.get_device_capability()[0] >= BFLOAT16_CAPABILITY)
+    return False  # not asked: float32 is right everywhere
+
+
 def _no_driver() -> PacelineError:
     return PacelineError(
         "A GPU was asked for, but the NVIDIA driver reports none here.",
@@ -251,10 +271,10 @@ def _gpu(requested: str, reason: str, precision: str) -> Device:
     return Device(requested, "gpu", str(gpus()[0]["name"]), reason, precision, usable_cores())
 
 
-def _tpu(requested: str, reason: str) -> Device:
+def _tpu(requested: str, reason: str, precision: str) -> Device:
     import jax
 
-    return Device(requested, "tpu", str(jax.devices("tpu")[0].device_kind), reason, "mixed_bfloat16", usable_cores())
+    return Device(requested, "tpu", str(jax.devices("tpu")[0].device_kind), reason, precision, usable_cores())
 
 
 @functools.cache

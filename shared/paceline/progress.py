@@ -26,17 +26,17 @@ class Plan:
     """
 
     steps: dict[str, int]
-    done: dict[str, int] = field(default_factory=dict)
+    done: dict[str, float] = field(default_factory=dict)
     seconds_per_step: dict[str, float] = field(default_factory=dict)
 
-    def advance(self, stage: str, step: int, seconds_per_step: float) -> None:
+    def advance(self, stage: str, step: float, seconds_per_step: float) -> None:
         """Say that `step` steps of `stage` are done, at `seconds_per_step`."""
         self.done[stage] = step
         self.seconds_per_step[stage] = seconds_per_step
 
     def finish(self, stage: str, *, next_steps: Mapping[str, int] | None = None) -> None:
         """Say that `stage` ended where it is, and what that settles about the stages to come."""
-        self.steps[stage] = self.done.get(stage, 0)
+        self.steps[stage] = int(self.done.get(stage, 0))
         self.steps.update(next_steps or {})
 
     def seconds_left(self) -> float | None:
@@ -70,7 +70,7 @@ class Progress:
         self._read = read
         self._stage = ""
         self._since = 0.0
-        self._first_step = 0
+        self._first_step = 0.0
         self._warm = False
         # A log file gets a line every 10 s, a terminal a living one.
         interval = 0.2 if sys.stderr.isatty() else 10.0
@@ -95,8 +95,8 @@ class Progress:
         self._bar.set_description_str(stage, refresh=False)
         self._draw("")
 
-    def step(self, step: int, note: str) -> None:
-        """Say that `step` steps of the stage are done; `note` is the score so far, in a word or two."""
+    def step(self, step: float, note: str) -> None:
+        """Say that `step` steps of the stage are done, a part of a long one too; `note` is the score, in a word."""
         if step > self._first_step:
             self.plan.advance(self._stage, step, (self._read() - self._since) / (step - self._first_step))
         if not self._warm:  # the first steps compile, allocate and sketch: they say nothing about the rest
@@ -113,4 +113,5 @@ class Progress:
         eta = "" if left is None else f", at most {tqdm.format_interval(left)} left"
         self._bar.total = sum(self.plan.steps.values())
         self._bar.set_postfix_str(f"{eta.lstrip(', ')}{', ' if eta and note else ''}{note}", refresh=False)
-        self._bar.update(sum(self.plan.done.values()) - self._bar.n)
+        done = round(sum(self.plan.done.values()), 2)
+        self._bar.update((int(done) if done == int(done) else done) - self._bar.n)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "jax"  # before any test imports Keras
+os.environ.setdefault("PACELINE_CACHE", str(Path(tempfile.gettempdir()) / "paceline-tests"))  # not the user's
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import numpy as np

@@ -1,0 +1,250 @@
+"""What of a Keras training survives an interruption: all its variables, its course, what it had to give up.
+
+A `Training` holds the state at the end of the last good epoch in memory, as arrays of its own (a backend reuses the
+buffers of variables). Checkpoints are written from it, and a rollback goes back to it.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+from typing import Any
+
+import numpy as np
+
+from paceline import checkpoint, device, optimizers, recovery, schedules
+from paceline.batches import Batches
+from paceline.course import Course
+from paceline.errors import PacelineError
+from paceline.record import Run
+from paceline.recovery import Diverged, Recovery
+from paceline.tensorboard import Events
+
+device.keras_backend()  # settles it before Keras looks for one
+
+import keras  # noqa: E402 -- after its backend
+
+
+class Training:
+    """A model on its way from the first epoch, or from the newest whole checkpoint of its stage, to the last."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        course: Course,
+        train: Batches,
+        validation: Batches | None,
+        *,
+        epochs: int,
+        stage: str,
+        run: Run,
+    ) -> None:
+        self.model, self.course, self.train, self.validation = model, course, train, validation
+        self.epochs, self.run = epochs, run
+        self.folder = run.folder / "checkpoints" / stage
+        self.events: Events | None = None
+        self.best: list[np.ndarray] = []
+        model.optimizer.build(model.trainable_variables)  # so that there are variables to restore
+        self.schedule = schedules.of(model.optimizer)
+        self.recovery = Recovery(micro_batches=model.optimizer.gradient_accumulation_steps or 1)
+        self._averages = self._pair_averages()
+        found, damaged = checkpoint.latest(self.folder)
+        for sentence in damaged:
+            run.warn(sentence)
+        if found is not None:
+            self.course = Course.load(found.files["course.json"])
+            self.recovery = Recovery.load(found.files["recovery.json"])
+        self._divide()
+        if found is not None:
+            _assign(self._variables(), _unpack(found.files["variables.npz"]))
+            if "best.npz" in found.files:
+                self.best = _unpack(found.files["best.npz"])
+        elif self.schedule is not None:
+            self.schedule.end_at(epochs * len(train) // self.recovery.micro_batches)
+        self.state = _copies(self._variables())
+        self.saved_at, self.saved_epoch = run.clock.elapsed(), self.course.step
+
+    def epoch_ended(self, logs: dict[str, float]) -> None:
+        """Take in the scores of an epoch and decide whether it was the last.
+
+        Raises:
+            Diverged: the loss is no number, or a spike; the epoch counts as not done.
+        """
+        course = self.course
+        row: dict[str, Any] = {"step": course.step + 1}
+        for name, value in logs.items():
+            part = "validation" if name.startswith("val_") else "train"
+            row[f"{part}_{name.removeprefix('val_')}"] = float(value)
+        if self.schedule is not None:
+            row["learning_rate"] = self._learning_rate()
+        self.run.log(row)
+        if recovery.diverged([earlier["train_loss"] for earlier in course.rows], row["train_loss"]):
+            raise Diverged(row["train_loss"])
+        course.step += 1
+        course.rows.append(row | {"elapsed_seconds": round(self.run.clock.elapsed(), 3)})
+        if self.events is not None:
+            self.events.write(course.rows)
+        self._scale_rate()
+        self.state = _copies(self._variables())
+        if course.monitor in row and course.judge(row[course.monitor]) and course.patience:
+            self.best = self._kept_of_state()
+        if course.step == self.epochs and not course.ended:
+            course.ended = f"all {self.epochs} epochs"
+
+    def roll_back(self, found: Diverged) -> None:
+        """Go back to the end of the last good epoch, with half the learning rate.
+
+        Raises:
+            PacelineError: it happened too often.
+        """
+        epoch = self.course.step + 1
+        if self.recovery.rollbacks == recovery.MOST_ROLLBACKS:
+            raise PacelineError(
+                f"The loss became {found.loss:.4g} in epoch {epoch}, "
+                f"also after going back {recovery.MOST_ROLLBACKS} times with half the learning rate.",
+                "Lower the learning rate, or check the inputs for missing values.",
+            )
+        self.recovery.rollbacks += 1
+        _assign(self._variables(), self.state)
+        rate = self.model.optimizer._learning_rate
+        if self.schedule is not None:
+            self._scale_rate()
+        elif isinstance(rate, keras.Variable):
+            rate.assign(rate * recovery.RATE_AFTER_ROLLBACK)
+        else:
+            raise PacelineError(
+                f"The loss became {found.loss:.4g} in epoch {epoch}, and a schedule of your own sets the rate.",
+                "Lower its learning rate, or take the optimizer from fit_keras.optimizer.",
+            )
+        self.state = _copies(self._variables())
+        self.run.warn(
+            f"The loss became {found.loss:.4g} in epoch {epoch}: training went back to the end of epoch {epoch - 1}, "
+            f"with half the learning rate ({self.recovery.rollbacks} of at most {recovery.MOST_ROLLBACKS} times)."
+        )
+        self.save()  # so that the smaller rate survives
+
+    def halve_micro_batch(self) -> None:
+        """Go back to the end of the last good epoch, computing each batch in twice as many parts.
+
+        Raises:
+            PacelineError: a part is one example already.
+        """
+        if self.train.rows == 1:
+            raise PacelineError(
+                "Memory does not suffice for a single example.", "Take a smaller model, smaller inputs, or more memory."
+            )
+        gc.collect()  # what the failed step held
+        _assign(self._variables(), self.state)
+        self.recovery.micro_batches *= 2
+        self.recovery.validation_parts *= 2
+        self._divide()
+        self.state = _copies(self._variables())
+        self.run.warn(
+            f"Memory did not suffice: batches of {self.train.batch_size} are computed in {self.recovery.micro_batches} "
+            f"parts of {self.train.rows} from epoch {self.course.step + 1} on."
+        )
+        self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint of the last good epoch, and the run record as it stands."""
+        with self.run.phase("checkpoint"):
+            files = {
+                "variables.npz": _pack(self.state),
+                "course.json": self.course.dump(),
+                "recovery.json": self.recovery.dump(),
+            }
+            if self.best:
+                files["best.npz"] = _pack(self.best)
+            checkpoint.save(self.folder, self.course.step, files)
+            self.run.save()
+        self.saved_at, self.saved_epoch = self.run.clock.elapsed(), self.course.step
+
+    def record_overdue(self) -> None:
+        """Close the record from another thread while a step does not return."""
+        self.run.status = "stopped"
+        self.run.error = f"A signal ended it in epoch {self.course.step + 1}; {self.saved_epoch} epochs are saved."
+        self.run.save()
+
+    def swap_averages(self) -> None:
+        """Exchange the weights with their averages, where there are any: before a validation, and after it."""
+        for variable, average in self._averages:
+            weights, averaged = _copies([variable, average])
+            variable.assign(averaged)
+            average.assign(weights)
+
+    def put_kept_weights(self) -> None:
+        """Give the model the weights it is kept with: those of the best epoch, or the last; averaged where asked."""
+        _assign(self.model.variables, self.best or self._kept_of_state())
+
+    def updates(self) -> int:
+        """Return how many updates an epoch has."""
+        return len(self.train) // self.recovery.micro_batches
+
+    def _kept_of_state(self) -> list[np.ndarray]:
+        variables = self._variables()
+        places = {id(variable): place for place, variable in enumerate(variables)}
+        averages = {id(variable): average for variable, average in self._averages}
+        kept = [averages.get(id(variable), variable) for variable in self.model.variables]
+        return [self.state[places[id(variable)]] for variable in kept]
+
+    def _learning_rate(self) -> float:
+        """Return the rate of the last update done."""
+        optimizer = self.model.optimizer
+        return float(
+            keras.ops.convert_to_numpy(optimizer._learning_rate(keras.ops.convert_to_numpy(optimizer._iterations) - 1))
+        )
+
+    def _scale_rate(self) -> None:
+        if self.schedule is None:
+            return
+        scale = recovery.RATE_AFTER_ROLLBACK**self.recovery.rollbacks
+        if self.schedule.name == "plateau":
+            scores = [row[self.course.monitor] for row in self.course.rows if self.course.monitor in row]
+            scale *= schedules.plateau_scale(
+                scores,
+                larger_is_better=self.course.larger_is_better,
+                patience_epochs=self.schedule.plateau_epochs,
+                lower_by=self.schedule.plateau_factor,
+            )
+        self.schedule.scale.assign(scale)
+
+    def _divide(self) -> None:
+        self.train.divide(self.recovery.micro_batches)
+        if self.validation is not None:
+            self.validation.divide(self.recovery.validation_parts)
+        if self.recovery.micro_batches != (self.model.optimizer.gradient_accumulation_steps or 1):
+            optimizers.accumulate(self.model.optimizer, self.recovery.micro_batches)
+            self.model.train_function = None  # to be compiled anew
+
+    def _pair_averages(self) -> list[tuple[Any, Any]]:
+        optimizer = self.model.optimizer
+        if not optimizer.use_ema:
+            return []
+        pairs = zip(self.model.trainable_variables, optimizer._model_variables_moving_average, strict=True)
+        return [(variable, average) for variable, average in pairs if average is not None]
+
+    def _variables(self) -> list[Any]:
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+
+def _copies(variables: list[Any]) -> list[np.ndarray]:
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+
+
+def _pack(arrays: list[np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, *arrays)
+    return buffer.getvalue()
+
+
+def _unpack(data: bytes) -> list[np.ndarray]:
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        return [archive[f"arr_{index}"] for index in range(len(archive.files))]
+
+
+def _assign(variables: list[Any], values: list[np.ndarray]) -> None:
+    shapes = [tuple(variable.shape) for variable in variables]
+    if shapes != [value.shape for value in values]:
+        raise PacelineError("The checkpoint is of another model.", "Resume with the configuration of its run.")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

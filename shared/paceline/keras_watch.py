@@ -1,0 +1,198 @@
+"""The callback that tells a `Training` what Keras does, the clock which phase it is in, an observer how long it took.
+
+It uses epoch hooks and the *begin* of steps: a callback on the end of a step makes the JAX and torch backends wait for
+the device in every step. At the edge of a *block* of steps, two seconds long or more, it waits for the device once, so
+that the block's time is that of its steps, and looks at the loss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from paceline import device
+from paceline.errors import Stopped
+from paceline.keras_training import Training
+from paceline.progress import Progress
+from paceline.recovery import Diverged
+
+device.keras_backend()  # settles it before Keras looks for one
+
+import keras  # noqa: E402 -- after its backend
+
+FINISH_EPOCH_SECONDS = 5.0  # after a signal an epoch may go on this long to end where it can be resumed
+BLOCK_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch of training after which the device was idle, so that its seconds are those of its work.
+
+    For whoever predicts the time while training: `fit` hands each over as soon as it has ended.
+
+    Attributes:
+        kind: `steps` (a block of training steps, input included), `validation`, `checkpoint`, or `epoch` (all from its
+            begin to the end of its bookkeeping, checkpoint excluded).
+        epoch: the epoch under way, from 1.
+        steps: training steps in it, or validation steps.
+        seconds: how long it took.
+        compiled: whether something was compiled in it, so that it says nothing about the others.
+    """
+
+    kind: Literal["steps", "validation", "checkpoint", "epoch"]
+    epoch: int
+    steps: int
+    seconds: float
+    compiled: bool
+
+
+class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes no types
+    """See the module; one serves all calls of `model.fit` of a training.
+
+    Args:
+        training: what is told.
+        checkpoint_seconds: a checkpoint at the end of the next epoch after that many seconds.
+        signal: returns the name of the signal that asked for the end, or an empty text.
+        progress: the progress line.
+        observe: is given every `Stretch`.
+    """
+
+    def __init__(
+        self,
+        training: Training,
+        *,
+        checkpoint_seconds: float,
+        signal: Callable[[], str],
+        progress: Progress,
+        observe: Callable[[Stretch], None] | None,
+    ) -> None:
+        super().__init__()
+        self.training, self.checkpoint_seconds = training, checkpoint_seconds
+        self.signal, self.progress, self.observe = signal, progress, observe
+        self.clock = training.run.clock
+        self.signal_at: float | None = None
+        self.open: int | None = None  # the span of the compilation, or of the validation, under way
+        self.steps = 0  # of training, in this session
+        self.step = -1  # of the epoch under way; -1 between epochs
+        self.uncompiled()
+
+    def uncompiled(self) -> None:
+        """Say that the next step of each kind is compiled."""
+        self.trained = self.validated = False
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Put the batches in the epoch's order."""
+        self.training.train.start_epoch(epoch)
+        self.epoch_at = self.block_at = self.clock.elapsed()
+        self.epoch_compiled = self.block_compiled = not self.trained
+        self.block_step = self.step = 0
+        if not self.trained:
+            self.open = self.clock.begin("compile")  # until the second step begins: the first traces and compiles
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """End a block when it is long enough; react to a signal when the epoch is too long."""
+        self.step = batch
+        if batch and not self.trained:
+            self._first_step_done()
+        if self.clock.elapsed() - self.block_at >= BLOCK_SECONDS:
+            self._block_ended(batch)
+        if name := self.signal():
+            if self.signal_at is None:
+                self.signal_at = self.clock.elapsed()
+            elif self.clock.elapsed() - self.signal_at > FINISH_EPOCH_SECONDS:
+                saved = self.training.saved_epoch
+                raise Stopped(f"{name} ended it within an epoch; {saved} epochs are saved.", resumable=True)
+
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Validate averaged weights, where there are any."""
+        self._steps_ended()
+        self.test_at, self.test_compiled, self.test_steps = self.clock.elapsed(), not self.validated, 0
+        self.training.swap_averages()
+        self.open = self.clock.begin("validation" if self.validated else "compile/validation")
+
+    def on_test_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Tell the first validation step, which compiles, from the others."""
+        self.test_steps += 1
+        if batch and not self.validated:
+            self.validated = True
+            self._close()
+            self.open = self.clock.begin("validation")
+
+    def on_test_end(self, logs: dict[str, float] | None = None) -> None:
+        """Put the weights back that train on."""
+        self.validated = True
+        self._close()
+        self.training.swap_averages()
+        self._tell("validation", self.test_steps, self.clock.elapsed() - self.test_at, self.test_compiled)
+        self.block_at = self.clock.elapsed()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Let the training take in the scores; save and stop where that is due."""
+        self._steps_ended()
+        training, course = self.training, self.training.course
+        with self.clock.span("callbacks"):
+            training.epoch_ended(logs or {})
+            self.progress.step(course.step, course.note())
+        seconds = self.clock.elapsed() - self.epoch_at
+        self._tell("epoch", len(training.train), seconds, self.epoch_compiled)
+        name = "" if course.ended else self.signal()
+        if course.ended or name or self.clock.elapsed() - training.saved_at >= self.checkpoint_seconds:
+            began = self.clock.elapsed()
+            training.save()
+            self._tell("checkpoint", 0, self.clock.elapsed() - began, False)
+        if course.ended:
+            self.model.stop_training = True
+        elif name:
+            raise Stopped(f"{name} ended it after {course.step} epochs.", resumable=True)
+
+    def abandoned(self) -> None:
+        """Close what an exception left open."""
+        self._close()
+        self.step = -1
+
+    def _first_step_done(self) -> None:
+        self.trained = True
+        self._close()
+
+    def _steps_ended(self) -> None:
+        """End the last block of an epoch, once, whether a validation follows or not."""
+        if not self.trained:
+            self._first_step_done()
+        if self.step >= 0:
+            self._block_ended(len(self.training.train))
+            self.steps += len(self.training.train)
+            self.step = -1
+
+    def _block_ended(self, step: int) -> None:
+        loss = self._loss()
+        seconds, steps = self.clock.elapsed() - self.block_at, step - self.block_step
+        self._tell("steps", steps, seconds, self.block_compiled)
+        self.block_at, self.block_step, self.block_compiled = self.clock.elapsed(), step, False
+        share = step / len(self.training.train)
+        if share < 1:
+            self.progress.step(self.training.course.step + share, self.training.course.note())
+            if not math.isfinite(loss):
+                raise Diverged(loss)  # no need to go through the rest of the epoch
+
+    def _loss(self) -> float:
+        """Return the mean loss of the epoch so far, when the device has computed it."""
+        if hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()
+        tracker = next((metric for metric in self.model.metrics if metric.name == "loss"), None)
+        if tracker is None:
+            return 0.0
+        total, count = (keras.ops.convert_to_numpy(part) for part in (tracker.total, tracker.count))
+        return float(np.divide(total, count)) if count else 0.0
+
+    def _tell(self, kind: Any, steps: int, seconds: float, compiled: bool) -> None:
+        if self.observe is not None:
+            self.observe(Stretch(kind, self.training.course.step + (kind != "checkpoint"), steps, seconds, compiled))
+
+    def _close(self) -> None:
+        if self.open is not None:
+            self.clock.end(self.open)
+            self.open = None
