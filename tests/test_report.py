@@ -185,6 +185,8 @@ def test_compare_shows_what_differs_and_only_that(record: dict[str, Any]) -> Non
     assert "123" in page
     assert "train.subsample" not in page
     assert "extra" in page
+    assert "time to the same quality" in page
+    assert "Quality against time" in page
     assert_sound(report.compare([]))
 
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from paceline import atomic
 from paceline.redact import redact
-from paceline.report import curves, figure, pictures, scale, sections, strips, svg
+from paceline.report import comparison, curves, figure, pictures, scale, sections, strips, svg
 from paceline.report import format as fmt
 
 MOST_BYTES = 1_000_000  # of a page
@@ -54,10 +54,16 @@ def compare(records: Sequence[Mapping[str, Any]]) -> str:
     differing = [key for key in keys if len({rows.get(key) for rows in rows_of}) > 1]
     scored = [{row["key"]: row for row in _scores(run)} for run in runs]
     longest = max((sections.wall_seconds(run) for run in runs), default=0.0)
+    quality = comparison.time_to_quality(runs)
     return _page(
         "compare.html.jinja",
         title=f"{len(runs)} runs side by side",
-        names=[fmt.clip(str(run.get("run", "")), 60) for run in runs],
+        names=[
+            f"{letter}: {fmt.clip(str(run.get('run', '')), 60)}"
+            for letter, run in zip(comparison.letters(len(runs)), runs, strict=True)
+        ],
+        quality=quality | {"texts": [fmt.duration(seconds) for seconds in quality["seconds"]]} if quality else None,
+        figures=[_drawn(spec, f"figure-{place}") for place, spec in enumerate(comparison.charts(runs))],
         status=[str(run.get("status", "")) for run in runs],
         started=[fmt.moment(run.get("started_at")) for run in runs],
         wall=[fmt.duration(sections.wall_seconds(run)) for run in runs],
@@ -99,7 +105,7 @@ def sheet(title: str, facts: Mapping[str, Any], figures: Sequence[Mapping[str, A
         "sheet.html.jinja",
         title=title,
         figures=[_drawn(figure.check(redact(spec)), f"figure-{place}") for place, spec in enumerate(figures)],
-        facts=sections.facts(known),
+        facts_of_sheet=sections.facts(known),
         tables=sections.tables({key: sections.with_intervals(value) for key, value in known.items()}),
     )
 

@@ -143,7 +143,7 @@ def interval_text(score: Mapping[str, Any] | None) -> str:
 
 def score_sentence(name: str, score: Mapping[str, Any]) -> str:
     """Return a score with its interval and its floor in words."""
-    text = f"{_capital(fmt.label(name))} is {score_text(score['value'])}"
+    text = f"{capital(fmt.label(name))} is {score_text(score['value'])}"
     if between := interval_text(score):
         level = f"{fmt.share(score['level'])} interval" if fmt.is_number(score.get("level")) else "interval"
         text += f" ({level} {between})"
@@ -410,9 +410,10 @@ def _is_quantiles(value: Any) -> bool:
 
 
 def _sentence(text: str) -> str:
-    text = _capital(text.strip())
+    text = capital(text.strip())
     return text if text.endswith((".", "!", "?", ":")) else f"{text}."
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """Return `text` with a capital first letter, the rest as it is."""
     return text[:1].upper() + text[1:]
