@@ -73,7 +73,12 @@ def test_json_is_the_last_line_of_standard_output(capsys: pytest.CaptureFixture[
     [
         (1, "failed", "error: No data. Bring some.", PacelineError("No data.", "Bring some.")),
         (1, "failed", "error: Two lines. Mend them.", PacelineError("Two\n  lines.", "Mend them.")),
-        (75, "stopped", "SIGTERM ended it. Go on with --resume.", Stopped("SIGTERM ended it.", resumable=True)),
+        (
+            75,
+            "stopped",
+            "SIGTERM ended it. Go on with: project train --resume RUN",
+            Stopped("SIGTERM ended it.", resumable=True),
+        ),
         (75, "stopped", "SIGTERM ended it.", Stopped("SIGTERM ended it.", resumable=False)),
         (1, "failed", "Interrupted; nothing was left to save.", KeyboardInterrupt()),
         (
@@ -101,6 +106,16 @@ def test_a_command_that_fails_says_so_in_one_line(
     assert f"{line}\n" == err
     assert status == json.loads(out)["status"]
     assert json.loads(out)["error"]
+
+
+def test_a_stop_says_the_whole_command_to_go_on_with(capsys: pytest.CaptureFixture[str]) -> None:
+    """It can be copied as it stands, also where a folder's name holds a space."""
+    stop = Stopped("SIGTERM ended it.", resumable=True)
+    stop.folder = Path("my runs/1")
+    assert 75 == project(raising(stop), "train", "--json")
+    out, err = capsys.readouterr()
+    assert "SIGTERM ended it. Go on with: project train --resume 'my runs/1'\n" == err
+    assert "my runs/1" == json.loads(out)["run"]
 
 
 def test_a_defect_of_the_program_is_not_hidden() -> None:

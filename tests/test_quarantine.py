@@ -52,6 +52,23 @@ def test_every_item_is_written_apart(tmp_path: Path) -> None:
     assert {"source": "b.csv", "location": "line 9", "reason": "label is no class", "example": "boat"} == items[-1]
 
 
+def test_each_reading_begins_the_list_anew(tmp_path: Path) -> None:
+    """A second command's list holds its own items alone, and a clean second reading leaves no old list."""
+    path = tmp_path / "quarantine.jsonl"
+    filled(path)
+    filled(path)
+    assert 7 == len(path.read_text(encoding="utf-8").splitlines())
+    Quarantine(path).count(read=3, kept=3)
+    assert not path.exists()
+
+
+def test_the_first_items_can_be_shown() -> None:
+    """With what stood there, which the record does not hold; the commonest reason first."""
+    shown = filled().examples()
+    assert "truncated image" == shown[0]["reason"]
+    assert {"source": "b.csv", "location": "line 9", "reason": "label is no class", "example": "boat"} == shown[-1]
+
+
 def test_refusal_above_the_share_names_count_reason_and_example() -> None:
     """Exactly the share is allowed; above it the message has all that is needed to mend the input."""
     filled().refuse_above(0.07, setting="data.max_quarantined_share")

@@ -50,21 +50,22 @@ def on_disk(folder: Path) -> dict[str, Any]:
     return found
 
 
-def end(runs: Path, ending: BaseException | None, resume: Path | None = None) -> Path:
-    """Go through a run that ends by `ending`, and return its folder."""
+def end(runs: Path, ending: BaseException | None, resume: Path | None = None, *, steps: int = 0) -> Path:
+    """Go through a run that ends by `ending` after some steps, and return its folder."""
     with record.start(Project(), runs, name="trial", resume=resume) as run:
         folder = run.folder
         with run.phase("train"):
-            pass
+            for step in range(steps):
+                run.log({"step": step + 1})
         if ending is not None:
             raise ending
     return folder
 
 
-def ended(runs: Path, ending: BaseException) -> Path:
+def ended(runs: Path, ending: BaseException, *, steps: int = 0) -> Path:
     """Like `end`, where the ending is an exception that has to come through."""
     with pytest.raises(type(ending)) as raised:
-        end(runs, ending)
+        end(runs, ending, steps=steps)
     assert raised.value is ending
     (folder,) = runs.iterdir()
     return folder
@@ -100,11 +101,47 @@ def test_a_run_that_ends_is_done_and_complete(tmp_path: Path) -> None:
 )
 def test_a_run_that_breaks_off_says_how(status: str, ending: BaseException, tmp_path: Path) -> None:
     """The record is closed, with the reason, the time and a report, and the exception goes on its way."""
-    folder = ended(tmp_path, ending)
+    folder = ended(tmp_path, ending, steps=1)
     found = on_disk(folder)
     assert (status, str(ending) or type(ending).__name__) == (found["status"], found["error"])
     assert "train" in found["phases"]
     assert (folder / "report.html").stat().st_size > 0
+
+
+@pytest.mark.parametrize("ending", [PacelineError("No data.", "Bring some."), KeyboardInterrupt()])
+def test_a_run_that_comes_to_nothing_leaves_no_folder(ending: BaseException, tmp_path: Path) -> None:
+    """A mistake found before the first step is told once, on the screen; the index of runs is not littered with it."""
+    with pytest.raises(type(ending)):
+        end(tmp_path, ending)
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_run_that_quarantined_something_keeps_its_list(tmp_path: Path) -> None:
+    """The error names the list, so it has to be there."""
+
+    def refused() -> None:
+        with record.start(Project(), tmp_path, name="trial") as run:
+            (run.folder / "quarantine.jsonl").write_text("{}\n")
+            raise PacelineError("Too many bad rows.", "Mend them.")
+
+    with pytest.raises(PacelineError):
+        refused()
+    (folder,) = tmp_path.iterdir()
+    assert "failed" == on_disk(folder)["status"]
+
+
+def test_a_resumed_run_that_fails_at_once_is_kept(tmp_path: Path) -> None:
+    """It was there before: what an earlier session has trained is not thrown away."""
+    folder = ended(tmp_path, Stopped("SIGTERM", resumable=True))
+    with pytest.raises(PacelineError):
+        end(tmp_path, PacelineError("No data.", "Bring some."), resume=folder)
+    assert folder.exists()
+
+
+def test_a_stop_knows_its_run(tmp_path: Path) -> None:
+    """So that the command to go on with can be shown whole."""
+    stop = Stopped("SIGTERM", resumable=True)
+    assert ended(tmp_path, stop) == stop.folder
 
 
 def test_a_page_of_a_done_run_knows_how_it_ended(tmp_path: Path) -> None:

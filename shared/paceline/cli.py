@@ -66,8 +66,10 @@ def main(program: str, description: str, commands: Sequence[Command], argv: Sequ
 
             print(show.answer(answer), flush=True)
     except Stopped as stop:
-        hint = " Go on with --resume." if stop.resumable else ""
-        return _end(arguments, EXIT_STOPPED, f"{stop.reason}{hint}", {"status": "stopped", "error": stop.reason})
+        run = {} if stop.folder is None else {"run": str(stop.folder)}
+        resumed = shlex.join([program, "train", "--resume", str(stop.folder or "RUN")])
+        line = f"{stop.reason} Go on with: {resumed}" if stop.resumable else stop.reason
+        return _end(arguments, EXIT_STOPPED, line, {"status": "stopped", "error": stop.reason, **run})
     except PacelineError as error:
         return _end(arguments, EXIT_FAILED, f"error: {error}", {"status": "failed", "error": str(error)})
     except KeyboardInterrupt:

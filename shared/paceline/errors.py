@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class PacelineError(Exception):
     """A mistake or a condition that the user can mend; the command line prints it as one line and exits with 1.
@@ -29,9 +31,13 @@ class Stopped(Exception):  # noqa: N818 -- not an error: the run was asked to en
     Args:
         reason: a sentence that says what ended it.
         resumable: whether `--resume` continues the run from a checkpoint.
+
+    Attributes:
+        folder: of the run that was stopped, once its record is closed.
     """
 
     def __init__(self, reason: str, *, resumable: bool) -> None:
         super().__init__(reason)
         self.reason = reason
         self.resumable = resumable
+        self.folder: Path | None = None

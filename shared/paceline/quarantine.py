@@ -21,7 +21,8 @@ class Quarantine:
 
     Args:
         path: a JSON-lines file that gets every quarantined item, `{"source", "location", "reason", "example"}` a line;
-            it is made when there is the first one. Without it only the examples are kept.
+            it is made when there is the first one, and what an earlier reading left there goes when this one begins.
+            Without it only the examples are kept.
         examples_per_reason: how many items a reason keeps in memory, for the record and the report.
 
     >>> quarantine = Quarantine()
@@ -33,6 +34,7 @@ class Quarantine:
 
     def __init__(self, path: Path | None = None, *, examples_per_reason: int = 3) -> None:
         self._path = path
+        self._begun = False
         self._examples_per_reason = examples_per_reason
         self._by_reason: dict[str, int] = {}
         self._examples: dict[str, list[dict[str, str]]] = {}
@@ -46,6 +48,7 @@ class Quarantine:
 
     def count(self, *, read: int = 0, kept: int = 0) -> None:
         """Add to the numbers of items read and kept; those quarantined are among the ones read."""
+        self._begin()
         self.read += read
         self.kept += kept
 
@@ -62,6 +65,7 @@ class Quarantine:
 
     def add_many(self, reason: str, items: Iterable[tuple[str, str, str]]) -> None:
         """Hand over items of one reason, each as source, location and example; see `add`."""
+        self._begin()
         examples = self._examples.setdefault(reason, [])
         lines = []
         for source, location, example in items:
@@ -99,6 +103,10 @@ class Quarantine:
             ],
         }
 
+    def examples(self) -> list[dict[str, str]]:
+        """Return the first items of each reason with what stood there, to show on a screen, not to keep."""
+        return [item for reason in self.state()["by_reason"] for item in self._examples[reason]]
+
     def refuse_above(self, max_share: float, *, setting: str) -> None:
         """Stop when more than `max_share` of what was read is quarantined.
 
@@ -124,6 +132,11 @@ class Quarantine:
             f"{count:,} because '{reason}', for example {where}{shown}.",
             f"Mend them or raise {setting}.{listed}",
         )
+
+    def _begin(self) -> None:
+        if self._path is not None and not self._begun:
+            self._path.unlink(missing_ok=True)
+        self._begun = True
 
 
 def _one_line(text: str) -> str:

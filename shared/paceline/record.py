@@ -1,7 +1,8 @@
 """The run record: one folder a run, `run.json` with everything known about it, phases that sum to the wall time.
 
 `start` owns a run's life: it makes the folder, writes the record at once (a killed run is found as `running`), and
-closes it whatever happens: `done`, `stopped` (a signal, resumable) or `failed`. `Run` owns what is collected
+closes it whatever happens: `done`, `stopped` (a signal, resumable) or `failed`; a run that failed before it had
+anything to show leaves no folder. `Run` owns what is collected
 meanwhile. The clock belongs to `clock`, the page to `report`, what the machine is to `device`.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -164,6 +166,9 @@ def start(
 ) -> Iterator[Run]:
     """Open a run's record and close it whatever happens inside.
 
+    A new run that a mistake of the user's, or Ctrl-C, ends before its first step leaves no folder: the error says all
+    there is. One that quarantined something keeps its folder, for the list of that.
+
     Args:
         config: the resolved configuration; written to the folder as `config.toml`.
         runs_folder: where the run's folder `<UTC time>-<name>` is made.
@@ -186,16 +191,22 @@ def start(
             run.command, run.earlier_sessions = command, earlier
             atomic.write_text(run.folder / "config.toml", configuration.dump(config))
             run.save()
+        empty = False
         try:
             yield run
             run.status = "done"
         except BaseException as error:
             run.status = "stopped" if isinstance(error, (Stopped, KeyboardInterrupt)) else "failed"
             run.error = str(error) or type(error).__name__
+            if isinstance(error, Stopped):
+                error.folder = folder
+            empty = resume is None and isinstance(error, (PacelineError, KeyboardInterrupt)) and not _shows(folder)
             raise
         finally:
             with run.phase("finalise"):
                 run.close()
+            if empty:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -233,6 +244,11 @@ def software() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def _shows(folder: Path) -> bool:
+    """Return whether a run has come to anything: a step, a checkpoint, a list of what could not be read."""
+    return any((folder / name).exists() for name in ("metrics.jsonl", "checkpoints", "quarantine.jsonl"))
 
 
 def _new_folder(runs_folder: Path, name: str) -> Path:

@@ -23,7 +23,7 @@ def answer(values: Mapping[str, Any]) -> str:
     for key, value in values.items():
         if key == "scores" and isinstance(value, Mapping):
             blocks.append(_scores(value))
-        elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        elif _is_table(value):
             blocks.append(_table(value))
         elif key.endswith("_seconds"):
             facts[fmt.label(key.replace("_seconds", "_time"))] = fmt.duration(value)
@@ -32,6 +32,10 @@ def answer(values: Mapping[str, Any]) -> str:
     facts |= {fmt.label(key): str(values[key]) for key in PATHS if values.get(key)}
     width = max((len(name) for name in facts), default=0)
     return "\n".join([*blocks, *(f"{name:{width}} {text}" for name, text in facts.items())])
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
 
 
 def _scores(scores: Mapping[str, Any]) -> str:
@@ -55,7 +59,8 @@ def _text(value: Any) -> str:
     if isinstance(value, Mapping) and "value" in value:
         return f"{fmt.number(value['value'])} {_interval(value)}".rstrip()
     if isinstance(value, Mapping):
-        return ", ".join(f"{fmt.label(str(key))} {_text(item)}" for key, item in value.items() if item not in ({}, []))
+        shown = {key: item for key, item in value.items() if item not in ({}, []) and not _is_table(item)}
+        return ", ".join(f"{fmt.label(str(key))} {_text(item)}" for key, item in shown.items())
     if isinstance(value, (list, tuple)):
         return " to ".join(_text(item) for item in value) if len(value) == 2 else f"{len(value)} values"
     return fmt.number(value) if fmt.is_number(value) else str(value)

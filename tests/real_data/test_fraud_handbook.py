@@ -80,7 +80,7 @@ def test_folds_that_the_sample_allows(table: pl.DataFrame) -> None:
     """66 days hold the test and five folds before it; a sixth is refused with the days it needs."""
     split = PrequentialSplit(table, CONFIG)
     assert 5 == len(split.folds(5))
-    with pytest.raises(PacelineError, match=r"'validation-5' needs \d+ days of history"):
+    with pytest.raises(PacelineError, match=r"'validation-5' to the end of the test it takes \d+ days"):
         split.folds(6)
 
 

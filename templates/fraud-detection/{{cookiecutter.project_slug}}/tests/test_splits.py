@@ -131,7 +131,10 @@ def test_state_counts_what_is_in_the_fold(table: pl.DataFrame) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train_days": 90}, r"fold 'test' needs 111 days of history, and there are 105.*train_days to 84 or fewer"),
+        (
+            {"train_days": 90},
+            r"fold 'test' to the end of the test it takes 111 days, and there are 105.*train_days to 84 or fewer",
+        ),
         ({"test_start": "2025-04-10"}, r"fold 'test' reaches to the end of 2025-04-23, but.*to 2025-04-15"),
         (
             {"test_start": "2026-01-01"},
@@ -139,7 +142,7 @@ def test_state_counts_what_is_in_the_fold(table: pl.DataFrame) -> None:
         ),
         (
             {"test_start": "2025-01-05"},
-            r"fold 'test' needs 49 days of history, and there are 18.*data\.test_days|Shorten",
+            r"fold 'test' to the end of the test it takes 49 days, and there are 18 .*Shorten data\.train_days, data",
         ),
     ],
 )
@@ -151,9 +154,18 @@ def test_a_history_too_short_is_refused_with_the_days(
         PrequentialSplit(table, CONFIG.model_copy(update=changes)).final()
 
 
+def test_the_days_needed_are_those_of_all_folds(table: pl.DataFrame) -> None:
+    """The validation fold is refused with the days to the end of the test, and the train_days that it names fit."""
+    changed = CONFIG.model_copy(update={"train_days": 90})
+    with pytest.raises(PacelineError, match=r"takes 132 days, and there are 105 .*train_days to 63 or fewer"):
+        PrequentialSplit(table, changed).validation()
+    split = PrequentialSplit(table, CONFIG.model_copy(update={"train_days": 63}))
+    split.validation(), split.final()
+
+
 def test_more_folds_than_the_history_has_are_refused(table: pl.DataFrame) -> None:
     """The fold that does not fit is named."""
-    with pytest.raises(PacelineError, match=r"fold 'validation-3' needs \d+ days of history"):
+    with pytest.raises(PacelineError, match=r"fold 'validation-3' to the end of the test it takes \d+ days"):
         PrequentialSplit(table, CONFIG).folds(9)
 
 

@@ -20,7 +20,8 @@ def _data(arguments: Namespace) -> dict[str, Any]:
     from paceline.quarantine import Quarantine
 
     config, quarantine = _config(arguments).data, Quarantine(arguments.output.with_suffix(".quarantine.jsonl"))
-    return report.write_sheet(arguments.output, "Transactions", data.audit(data.load(config, quarantine), quarantine))
+    answer = report.write_sheet(arguments.output, "Transactions", data.audit(data.load(config, quarantine), quarantine))
+    return {**answer, "quarantined_rows": quarantine.examples()}  # on the screen alone: a sheet is passed on
 
 
 def _train(arguments: Namespace) -> dict[str, Any]:

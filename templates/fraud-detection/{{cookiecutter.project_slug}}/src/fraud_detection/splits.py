@@ -181,28 +181,25 @@ class PrequentialSplit:
         return known_at[self._customer[window]] < day_starts
 
     def _check_history(self, name: str, start: datetime, end: datetime) -> None:
-        if start >= self._first_day and end <= self._end:
-            return
-        config = self._config
-        day = timedelta(days=1)
-        available = (min(end, self._end) - self._first_day) / day
-        needed = (min(end, self._end) - start) / day if start < self._first_day else (end - self._first_day) / day
         if end > self._end:
-            cause, remedy = (
-                f"to the end of {_last(end)}",
+            raise PacelineError(
+                f"The fold '{name}' reaches to the end of {_last(end)}, but the transactions are of {self._span()}.",
                 "Shorten data.test_days or move data.test_start back.",
             )
-            raise PacelineError(
-                f"The fold '{name}' reaches {cause}, but the transactions are of {self._span()}.", remedy
-            )
+        if start >= self._first_day:
+            return
+        config, day = self._config, timedelta(days=1)
+        test_end = self.test_start + timedelta(days=config.test_days)
+        needed, available = (test_end - start) / day, (test_end - self._first_day) / day
         spare = config.train_days - (needed - available)
         remedy = (
             f"Set data.train_days to {spare:g} or fewer"
             if spare >= 1
-            else "Shorten data.train_days and data.validation_days"
+            else "Shorten data.train_days, data.validation_days and data.test_days"
         )
         raise PacelineError(
-            f"The fold '{name}' needs {needed:g} days of history, and there are {available:g} ({self._span()}).",
+            f"From the training of the fold '{name}' to the end of the test it takes {needed:g} days, and there are "
+            f"{available:g} (the transactions are of {self._span()}).",
             f"{remedy}, or bring a longer history.",
         )
 
