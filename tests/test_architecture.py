@@ -21,6 +21,9 @@ FRAMEWORKS = {
         "optimizers",  # Keras optimizers from a configuration
         "schedules",  # a Keras LearningRateSchedule, and the functions it is made of
         "transfer",
+        "backbones",  # Keras models of several origins
+        "efficientnet",  # a Keras model and its weights
+        "depthwise",  # a Keras layer
         "device",
     },
     "xgboost": {"fit_xgboost", "device"},  # `device` asks, inside a function, whether the build knows CUDA
