@@ -23,7 +23,7 @@ FRAMEWORKS = {
         "transfer",
         "backbones",  # Keras models of several origins
         "efficientnet",  # a Keras model and its weights
-        "depthwise",  # a Keras layer
+        "convolution",  # Keras layers
         "device",
     },
     "xgboost": {"fit_xgboost", "device"},  # `device` asks, inside a function, whether the build knows CUDA

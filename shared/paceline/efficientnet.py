@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paceline import depthwise, device, torch_weights
+from paceline import convolution, device, torch_weights
 from paceline.errors import PacelineError
 
 device.keras_backend()  # settles it before Keras looks for one
@@ -117,16 +117,16 @@ def _block(x: Any, kernel: int, stride: int, expansion: int, channels: int, *, n
     entered = x
     if expansion > 1:
         x = _convolve(x, x.shape[-1] * expansion, kernel=1, stride=1, name=f"{name}_expand")
-    x = depthwise.DepthwiseConv2D(kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
+    x = convolution.DepthwiseConv2D(kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
     x = _normalise(x, f"{name}_depthwise", active=True)
-    x = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_project")(x)
+    x = convolution.Conv2D(channels, 1, use_bias=False, name=f"{name}_project")(x)
     x = _normalise(x, f"{name}_project", active=False)
     same = stride == 1 and entered.shape[-1] == channels
     return layers.Add(name=f"{name}_add")([entered, x]) if same else x
 
 
 def _convolve(x: Any, channels: int, *, kernel: int, stride: int, name: str) -> Any:
-    x = layers.Conv2D(channels, kernel, strides=stride, padding="same", use_bias=False, name=name)(x)
+    x = convolution.Conv2D(channels, kernel, strides=stride, padding="same", use_bias=False, name=name)(x)
     return _normalise(x, name, active=True)
 
 
