@@ -24,6 +24,7 @@ FRAMEWORKS = {
         "backbones",  # Keras models of several origins
         "efficientnet",  # a Keras model and its weights
         "convolution",  # Keras layers
+        "export",  # describes a model's input to Keras's own export, inside a function
         "device",
     },
     "xgboost": {"fit_xgboost", "device"},  # `device` asks, inside a function, whether the build knows CUDA
