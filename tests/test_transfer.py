@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,18 @@ def test_features_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     transfer.features(model, images[::-1], batch_size=4, folder=tmp_path)
     transfer.features(model, images, names=("stride_8",), batch_size=4, folder=tmp_path)
     assert 12 == len(sizes)
+
+
+def test_a_part_of_a_backbone_is_compiled_once() -> None:
+    """The splits of a data set share one compiled network; another backbone has its own, and is let go when unused."""
+    model, other = backbone(), backbone()
+    assert transfer.select(model, ("pooled",)) is transfer.select(model, ["pooled"])
+    assert transfer.select(model, ("pooled",)) is not transfer.select(other, ("pooled",))
+    assert transfer.select(model, ("pooled",)) is not transfer.select(model, ("stride_8",))
+    gone = weakref.ref(other)
+    del other
+    gc.collect()
+    assert gone() is None
 
 
 def test_features_may_be_maps_of_half_precision(tmp_path: Path) -> None:

@@ -140,6 +140,29 @@ def retrain(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def transfer(result: dict[str, Any]) -> str:
+    """What cached features and the library's convolutions bring on a CPU."""
+    rows, ratio = result["rows"], result["cached_ratio"]
+    lines = [
+        f"**Transfer learning on a CPU**, EfficientNet-Lite0 at {result['image_size_px']} px, median of "
+        f"{result['rounds']} processes. A head on frozen features of {result['images']} images, {result['epochs']} "
+        f"epochs: {rows['recomputed']['seconds']:.1f} s recomputed, {rows['cached']['seconds']:.1f} s cached, "
+        f"{ratio['median']:.1f} times as fast ({ratio['low']:.1f} to {ratio['high']:.1f}; compiling and writing the "
+        f"cache included). Batches of {result['step_batch']}:",
+        "",
+        "| convolutions | step of full fine-tuning | prediction | first step, compiled |",
+        "|---|---|---|---|",
+    ]
+    labels = {"library": "`paceline.convolution`, JAX", "keras": "Keras's own, JAX"}
+    labels["torch"] = f"Keras's own, torch {result.get('torch', '')}"
+    for name, label in labels.items():
+        if name in rows:
+            row = rows[name]
+            first = f"{row['first_step_seconds']:.1f} s"
+            lines.append(f"| {label} | {row['step_ms']:.0f} ms | {row['predict_ms']:.0f} ms | {first} |")
+    return "\n".join(lines)
+
+
 def generation(result: dict[str, Any]) -> str:
     """What generating a project costs."""
     seconds = result["median_seconds"]
@@ -164,6 +187,7 @@ TABLES = {
     "overhead": overhead,
     "features": features,
     "predict": predict,
+    "transfer": transfer,
     "generation": generation,
     "demo": demo,
 }

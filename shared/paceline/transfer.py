@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,7 @@ import keras  # noqa: E402 -- after its backend
 
 MAPS = ("stride_4", "stride_8", "stride_16", "stride_32")
 POOLED = "pooled"
+_PARTS: WeakKeyDictionary[keras.Model, dict[tuple[str, ...], keras.Model]] = WeakKeyDictionary()
 BATCH = 32  # images that a backbone sees at a time when features are made
 
 
@@ -76,6 +78,8 @@ def backbone(
 def select(model: keras.Model, names: Sequence[str]) -> keras.Model:
     """Return the part of the backbone `model` that makes the outputs `names`, sharing its layers.
 
+    Asked for again it is the same one, so that it is compiled once for all splits.
+
     Raises:
         PacelineError: it has no such output.
     """
@@ -83,7 +87,10 @@ def select(model: keras.Model, names: Sequence[str]) -> keras.Model:
     missing = [name for name in names if name not in outputs]
     if missing:
         raise PacelineError(f"The backbone has no output '{missing[0]}'.", f"It has {', '.join(outputs)}.")
-    return keras.Model(model.input, {name: outputs[name] for name in names}, name=model.name)
+    parts = _PARTS.setdefault(model, {})
+    if tuple(names) not in parts:
+        parts[tuple(names)] = keras.Model(model.input, {name: outputs[name] for name in names}, name=model.name)
+    return parts[tuple(names)]
 
 
 def features(
