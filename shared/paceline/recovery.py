@@ -12,7 +12,7 @@ import numpy as np
 MOST_ROLLBACKS = 3
 RATE_AFTER_ROLLBACK = 0.5
 RECENT_EPOCHS = 5
-ROBUST_DEVIATIONS = 6.0
+ROBUST_DEVIATIONS = 3.0
 _OUT_OF_MEMORY = ("OutOfMemoryError", "ResourceExhaustedError")  # torch's and TensorFlow's
 
 
@@ -55,7 +55,7 @@ class Recovery:
 def diverged(losses: Sequence[float], loss: float) -> bool:
     """Whether `loss` after epochs with these `losses` is no number, or a spike.
 
-    A spike lies above the median of the last five losses by more than each of: six robust standard deviations (1.4826
+    A spike lies above the median of the last five losses by more than each of: three robust standard deviations (1.4826
     times the median absolute deviation) of those, the median itself, and half of what the loss has fallen since the
     first epoch.
 
