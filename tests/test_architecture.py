@@ -20,6 +20,7 @@ FRAMEWORKS = {
         "keras_watch",  # a Keras callback
         "optimizers",  # Keras optimizers from a configuration
         "schedules",  # a Keras LearningRateSchedule, and the functions it is made of
+        "throughput",  # asks Keras for its backend, and JAX for the compiled step
         "transfer",
         "backbones",  # Keras models of several origins
         "efficientnet",  # a Keras model and its weights

@@ -353,52 +353,6 @@ def test_an_overdue_stop_leaves_a_record(data: Data, open_run: Callable[..., Run
     assert ("stopped", "A signal ended it in epoch 10; 7 epochs are saved.") == (found["status"], found["error"])
 
 
-@pytest.mark.parametrize(("rows", "batch_size"), [(10, 4), (12, 4), (3, 8), (1, 1), (9, 8)])
-def test_training_batches_have_one_shape_and_every_row(
-    rows: int, batch_size: int, open_run: Callable[..., Run]
-) -> None:
-    """Every row once an epoch, the last batch filled with others, no batch larger than the data."""
-    x = np.arange(rows, dtype="float32")[:, None]
-    batches = Batches(x, x[:, 0], batch_size=batch_size, seed=0, run=open_run())
-    for epoch in range(3):
-        batches.start_epoch(epoch)
-        made = [batches[index] for index in range(len(batches))]
-        assert {(min(rows, batch_size), 1)} == {part[0].shape for part in made}
-        assert all(np.array_equal(inputs[:, 0], targets) for inputs, targets in made)
-        order = np.concatenate([targets for _, targets in made])
-        assert set(range(rows)) == set(order[:rows].astype(int))
-        assert len(order) - rows < min(rows, batch_size)
-
-
-def test_the_order_depends_on_seed_and_epoch_alone(open_run: Callable[..., Run]) -> None:
-    """A run that comes to an epoch, and a resumed one that begins there, find the same order; no two are alike."""
-    x = np.arange(40, dtype="float32")[:, None]
-    orders: dict[tuple[int, int], list[int]] = {}
-    for seed in (0, 1):
-        going_on = Batches(x, x, batch_size=8, seed=seed, run=open_run())
-        for epoch in range(3):
-            resumed = Batches(x, x, batch_size=8, seed=seed, run=open_run())
-            resumed.start_epoch(epoch)
-            assert going_on.order.tolist() == resumed.order.tolist()
-            orders[seed, epoch] = resumed.order.tolist()
-            going_on.start_epoch(epoch + 1)
-    assert 6 == len({tuple(order) for order in orders.values()})
-
-
-def test_evaluation_batches_keep_the_order_and_weigh_the_filling_zero(open_run: Callable[..., Run]) -> None:
-    """One shape, rows as they come, nothing shuffled between epochs."""
-    x = np.arange(10, dtype="float32")[:, None]
-    batches = Batches(x, x[:, 0], batch_size=4, seed=None, run=open_run())
-    batches.on_epoch_end()
-    made = [batches[index] for index in range(len(batches))]
-    assert [(4, 1)] * 3 == [inputs.shape for inputs, _, _ in made]
-    weights = np.concatenate([weight for _, _, weight in made])
-    counted = np.concatenate([targets for _, targets, _ in made])[weights > 0]
-    assert list(range(10)) == counted.tolist()
-    assert 1 == len(set(weights[weights > 0].tolist()))
-    assert [0.0, 0.0] == weights[10:].tolist()
-
-
 @pytest.mark.parametrize("batch_size", [7, 32, 70, 100])
 def test_filling_does_not_change_a_score(batch_size: int, data: Data, open_run: Callable[..., Run]) -> None:
     """Loss, its penalties included, and weighted metrics are those of the rows in one batch, whatever the filling."""

@@ -27,6 +27,7 @@ Arrays: TypeAlias = np.ndarray | dict[str, np.ndarray] | tuple[np.ndarray, ...]
 Augment: TypeAlias = Callable[[Any, Any, np.random.Generator], tuple[Any, Any]]
 
 LARGE_BATCH_BYTES = 1 << 20  # copying less than that takes less time than waking a thread for it
+AHEAD_PER_THREAD = 2
 THREADS = 4  # at most; NumPy and OpenCV let several work at once, Python between their calls does not
 
 
@@ -71,8 +72,10 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras publishes no
         self.threads = _threads(x, self.batch_size, augment) if workers is None else workers
         self.making_seconds, self.made_examples = 0.0, 0
         self._lock = threading.Lock()
+        self._thread = threading.get_ident()
         self._pool: ThreadPoolExecutor | None = None
         self._ahead: dict[tuple[int, int], Future[tuple[Any, ...]]] = {}
+        self._orders: dict[int, np.ndarray] = {}
         self.divide(1)
 
     def divide(self, micro_batches: int) -> None:
@@ -80,6 +83,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras publishes no
 
         An epoch stays a whole number of batches; a batch size that does not divide is rounded up.
         """
+        self._orders.clear()
         self.micro_batches = micro_batches
         self.rows = -(-self.batch_size // micro_batches)
         self._forget()
@@ -88,15 +92,23 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras publishes no
     def start_epoch(self, epoch: int) -> None:
         """Put the rows in the order of `epoch`; `fit` calls it, for Keras does not say which epoch it is in."""
         self.epoch, self.order = epoch, self._order(epoch)
+        self._orders = {epoch: self.order}
 
     def __len__(self) -> int:
         return len(self.order) // self.rows
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
+        if threading.get_ident() != self._thread:  # TensorFlow asks from a thread of its own, which waits for nobody
+            return self._make(self.epoch, index, self.order)
         with self.run.phase("input_wait"):
-            if not self.threads:
-                return self._make(self.epoch, index, self.order)
-            return self._from_threads(index)
+            return self._from_threads(index) if self.threads else self._make(self.epoch, index, self.order)
+
+    def example(self) -> tuple[Any, ...]:
+        """Return a batch for its shapes and types; it is not counted."""
+        made, seconds = self.made_examples, self.making_seconds
+        batch = self._make(self.epoch, 0, self.order)
+        self.made_examples, self.making_seconds = made, seconds
+        return batch
 
     def examples_per_second(self) -> float | None:
         """Return how many examples the batches' making gives in a second at most; None before the first."""
@@ -112,24 +124,32 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras publishes no
             self._pool = None
 
     def _order(self, epoch: int) -> np.ndarray:
+        if epoch in self._orders:
+            return self._orders[epoch]
         rows = np.arange(self.examples)
         if self.seed is not None:
             np.random.default_rng((self.seed, epoch)).shuffle(rows)
         missing = -len(rows) % (self.rows * self.micro_batches)
-        return np.concatenate([rows, np.resize(rows, missing)]) if missing else rows
+        self._orders[epoch] = np.concatenate([rows, np.resize(rows, missing)]) if missing else rows
+        return self._orders[epoch]
 
     def _from_threads(self, index: int) -> tuple[Any, ...]:
         """Return the batch `index` of this epoch, after asking for those that come next."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="batches")
-        last = min(index + 2 * self.threads, len(self) - 1)
-        wanted = [(self.epoch, coming) for coming in range(index, last + 1)]
+        wanted = self._coming(index)
         for key in self._ahead.keys() - set(wanted):  # of an epoch that was left
             self._ahead.pop(key).cancel()
         for key in wanted:
             if key not in self._ahead:
-                self._ahead[key] = self._pool.submit(self._make, *key, self.order)
+                self._ahead[key] = self._pool.submit(self._make, *key, self._order(key[0]))
         return self._ahead.pop(wanted[0]).result()
+
+    def _coming(self, index: int) -> list[tuple[int, int]]:
+        """Return epoch and number of the next batches; training goes on into the next epoch, while one is validated."""
+        count, batches = 1 + AHEAD_PER_THREAD * self.threads, len(self)
+        places = range(index, index + count if self.seed is not None else min(index + count, batches))
+        return [(self.epoch + place // batches, place % batches) for place in places]
 
     def _make(self, epoch: int, index: int, order: np.ndarray) -> tuple[Any, ...]:
         began = now()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from paceline import atomic, checkpoint, compilation, device, optimizers, recovery
+from paceline import atomic, checkpoint, compilation, device, optimizers, recovery, throughput
 from paceline.batches import Batches
 from paceline.course import Course
 from paceline.errors import PacelineError
@@ -114,9 +114,10 @@ def fit(
     training = Training(model, course, train, validation, epochs=epochs, stage=stage, run=run)
     course = training.course
     progress.begin(stage, step=course.step)
+    before = run.clock.spans()
     with contextlib.ExitStack() as stack:
         if tensorboard and not course.ended:
-            training.events = stack.enter_context(contextlib.closing(Events(run.folder, stage, step=course.step)))
+            training.events = stack.enter_context(contextlib.closing(Events(run.folder, stage)))
         for batches in (train, validation) if validation is not None else (train,):
             stack.callback(batches.close)
         listener = stack.enter_context(Listener(training.record_overdue))
@@ -151,6 +152,17 @@ def fit(
                 training.halve_micro_batch()
     if validation is not None:
         run.history = course.history(stage)
+    if watch.steps:
+        with run.phase("callbacks"):
+            spans = {name: seconds - before.get(name, 0.0) for name, seconds in run.clock.spans().items()}
+            run.training[stage] = throughput.facts(
+                model,
+                train,
+                steps=watch.steps,
+                compiled_steps=watch.compiled_steps,
+                spans=spans,
+                given_up=training.recovery,
+            )
     training.put_kept_weights()
     return Fitted(course.kept(), course.ended)
 

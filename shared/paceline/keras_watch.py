@@ -76,7 +76,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
         self.clock = training.run.clock
         self.signal_at: float | None = None
         self.open: int | None = None  # the span of the compilation, or of the validation, under way
-        self.steps = 0  # of training, in this session
+        self.steps = self.compiled_steps = 0  # of training, in this session
         self.step = -1  # of the epoch under way; -1 between epochs
         self.uncompiled()
 
@@ -156,6 +156,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
 
     def _first_step_done(self) -> None:
         self.trained = True
+        self.compiled_steps += 1
         self._close()
 
     def _steps_ended(self) -> None:

@@ -30,7 +30,8 @@ def build(recipe: Recipe) -> keras.optimizers.Optimizer:
         "learning_rate": schedule,
         "global_clipnorm": recipe.clip_norm or None,
         "use_ema": recipe.ema > 0,
-        # Keras averages after every micro-batch; so many of these roots make one step of the average.
+        # Keras averages after every micro-batch: so many of these roots make one step of the average, which is whole
+        # just before the next update.
         "ema_momentum": recipe.ema ** (1 / recipe.micro_batches),
         "gradient_accumulation_steps": recipe.micro_batches if recipe.micro_batches > 1 else None,
     }

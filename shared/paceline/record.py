@@ -47,6 +47,7 @@ class Run:
         score_notes: what a score means, in a sentence, where its name does not say it.
         predictions: what was predicted of this run before it was known.
         history: how training went; `fit_xgboost` and `fit_keras` fill it.
+        training: what each training of a network managed, by stage; see `throughput.facts`.
         figures: the domain's own charts for the report (see `report.figure`).
         warnings: sentences that the reader of the report must see.
         pages: further files of a run that is done, by name: each is given the closed record and returns its text.
@@ -64,6 +65,7 @@ class Run:
         self.slices: list[dict[str, Any]] = []
         self.predictions: list[dict[str, Any]] = []
         self.history: dict[str, Any] = {}
+        self.training: dict[str, Any] = {}
         self.score_notes: dict[str, str] = {}
         self.figures: list[dict[str, Any]] = []
         self.warnings: list[str] = []
@@ -121,6 +123,7 @@ class Run:
             "spans": spans,
             "predictions": self.predictions,
             "history": self.history,
+            "training": self.training,
             "scores": self.scores,
             "slices": self.slices,
             "score_notes": self.score_notes,

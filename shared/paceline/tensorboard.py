@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from paceline.errors import PacelineError
+
+FLUSH_SECONDS = 2
 
 
 def scalars(row: Mapping[str, Any]) -> dict[str, float]:
@@ -30,14 +33,14 @@ class Events:
 
     Args:
         folder: the run's folder.
-        stage: the training's name; a curve for each.
-        step: steps done already; what an interrupted session wrote after them is hidden.
+        stage: the training's name; a curve for each. What an interrupted session wrote of it is hidden, for its last
+            seconds may be missing: `write` is given the whole course.
 
     Raises:
         PacelineError: `tensorboardX` is not installed.
     """
 
-    def __init__(self, folder: Path, stage: str, *, step: int = 0) -> None:
+    def __init__(self, folder: Path, stage: str) -> None:
         if importlib.util.find_spec("tensorboardX") is None:
             raise PacelineError(
                 "train.tensorboard is true, but 'tensorboardX' is not installed.",
@@ -45,17 +48,21 @@ class Events:
             )
         from tensorboardX import SummaryWriter
 
-        self._written = step
-        self._writer = SummaryWriter(str(folder / "tensorboard" / stage), purge_step=step + 1 if step else None)
+        self._written = 0
+        self._writer = SummaryWriter(
+            str(folder / "tensorboard" / stage),
+            purge_step=0,
+            flush_secs=FLUSH_SECONDS,
+            filename_suffix=f".{os.getpid()}",  # a file of the same second would be overwritten
+        )
 
     def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write those of `rows` that are new, and make them visible."""
+        """Write those of `rows` that are new; they are in the file within seconds."""
         for row in rows:
             if row["step"] > self._written:
                 self._written = row["step"]
                 for tag, value in scalars(row).items():
                     self._writer.add_scalar(tag, value, row["step"])
-        self._writer.flush()
 
     def close(self) -> None:
         """Close the file."""

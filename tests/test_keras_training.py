@@ -1,0 +1,390 @@
+"""What survives: averages, schedules, micro-batches and smaller rates through stops; rollbacks; too little memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from paceline import fit_keras, keras_watch
+from paceline.batches import Batches
+from paceline.errors import PacelineError
+from paceline.fit_keras import Recipe, Stretch
+from paceline.progress import Progress
+from paceline.record import Run
+
+ROWS, BATCH, EPOCHS = 96, 16, 5
+X = np.random.default_rng(0).normal(size=(ROWS + 40, 6)).astype("float32")
+Y = (X[:, 0] - X[:, 1] > 0).astype("float32")[:, None]
+
+
+class Killed(BaseException):
+    """In the place of a SIGKILL: nothing is cleaned up or saved."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def on_the_cpu(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Choose the device before anything is computed; the same network is compiled once for all tests."""
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    fit_keras.prepare("cpu", seed=0)
+
+
+def build(recipe: Recipe, *, random: bool = True) -> keras.Model:
+    """Return a small network, with batch norm and dropout where it may be random."""
+    keras.utils.set_random_seed(1)
+    layers: list[Any] = [keras.Input((6,)), keras.layers.Dense(8, activation="relu", name="first")]
+    if random:
+        layers += [keras.layers.BatchNormalization(), keras.layers.Dropout(0.3, seed=2)]
+    model = keras.Sequential([*layers, keras.layers.Dense(1, dtype="float32")])
+    model.compile(
+        optimizer=fit_keras.optimizer(recipe),
+        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        weighted_metrics=[keras.metrics.AUC(from_logits=True, num_thresholds=50, name="auc_roc")],
+    )
+    return model
+
+
+def noise(x: np.ndarray, y: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the inputs with noise."""
+    return x + generator.normal(0, 0.1, x.shape).astype(x.dtype), y
+
+
+def fit(model: keras.Model, run: Run, *, patience: int = 0, augment: Any = noise, **more: Any) -> fit_keras.Fitted:
+    """Train in a run's folder, with a checkpoint after every epoch."""
+    train = Batches(X[:ROWS], Y[:ROWS], batch_size=BATCH, seed=4, run=run, augment=augment)
+    with Progress({"select": EPOCHS}, unit="epoch") as progress:
+        return fit_keras.fit(
+            model,
+            train,
+            Batches(X[ROWS:], Y[ROWS:], batch_size=BATCH, seed=None, run=run),
+            epochs=EPOCHS,
+            early_stopping_epochs=patience,
+            monitor="loss",
+            larger_is_better=False,
+            checkpoint_seconds=0,
+            stage="select",
+            run=run,
+            progress=progress,
+            **more,
+        )
+
+
+def killed_after(kind: str, epoch: int) -> Callable[[Stretch], None]:
+    """Return an observer that ends the process, as it were, when the first such stretch of `epoch` is over."""
+
+    def observe(stretch: Stretch) -> None:
+        if (stretch.kind, stretch.epoch) == (kind, epoch):
+            raise Killed
+
+    return observe
+
+
+def state(model: keras.Model) -> list[np.ndarray]:
+    """Return weights, running means, random states, moments, averages, accumulators, schedule."""
+    return [np.array(variable) for variable in (*model.variables, *model.optimizer.variables)]
+
+
+def assert_same(expected: list[np.ndarray], found: list[np.ndarray]) -> None:
+    """Assert that two states have the same bits."""
+    assert [value.tobytes() for value in expected] == [value.tobytes() for value in found]
+
+
+def losses(run: Run, part: str = "validation") -> list[float]:
+    """Return the losses by epoch."""
+    return [row[f"{part}_loss"] for row in run.history["rows"]]
+
+
+RECIPES = {
+    "averaged": Recipe(ema=0.9, learning_rate=0.05, schedule="one_cycle"),
+    "in parts": Recipe(ema=0.8, learning_rate=0.05, micro_batches=2),
+    "plateau": Recipe(optimizer="sgd", learning_rate=0.5, schedule="plateau", plateau_epochs=1),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(("kind", "patience"), [("checkpoint", 0), ("validation", 0), ("epoch", 1)])
+def test_a_killed_training_ends_with_the_same_bits(
+    name: str, kind: str, patience: int, open_run: Callable[..., Run], tmp_path: Any
+) -> None:
+    """After a checkpoint, before one, within a validation, where averages stand in the weights' place."""
+    run, straight = open_run(tmp_path / "straight"), build(RECIPES[name])
+    expected = fit(straight, run, patience=patience)
+    folder = tmp_path / "killed"
+    with pytest.raises(Killed):
+        fit(build(RECIPES[name]), open_run(folder), patience=patience, observe=killed_after(kind, 2))
+    keras.utils.set_random_seed(99)
+    again, resumed = open_run(folder), build(RECIPES[name])
+    assert expected == fit(resumed, again, patience=patience)
+    assert_same(state(straight), state(resumed))
+    assert losses(run) == losses(again)
+
+
+def test_averaged_weights_are_what_is_validated_and_kept(open_run: Callable[..., Run], tmp_path: Any) -> None:
+    """The last validation is of the model that is handed over, and it is not that of the weights themselves."""
+    run, model = open_run(tmp_path / "averaged"), build(RECIPES["averaged"])
+    fit(model, run)
+    validation = Batches(X[ROWS:], Y[ROWS:], batch_size=BATCH, seed=None, run=run)
+    assert losses(run)[-1] == pytest.approx(model.evaluate(validation, verbose=0)[0], rel=1e-6)
+    plain = open_run(tmp_path / "plain")
+    fit(build(RECIPES["averaged"].model_copy(update={"ema": 0.0})), plain)
+    assert losses(run, "train") == losses(plain, "train"), "averaging does not change the training"
+    assert losses(run) != losses(plain)
+
+
+def test_early_stopping_keeps_the_averages_of_the_best_epoch(open_run: Callable[..., Run]) -> None:
+    """Not the weights of it."""
+    run, model = open_run(), build(Recipe(ema=0.5, learning_rate=2.0, schedule="constant", warmup_share=0.0))
+    fitted = fit(model, run, patience=2)
+    validation = Batches(X[ROWS:], Y[ROWS:], batch_size=BATCH, seed=None, run=run)
+    assert min(losses(run)) == pytest.approx(model.evaluate(validation, verbose=0)[0], rel=1e-6)
+    assert int(np.argmin(losses(run))) + 1 == fitted.epochs < len(losses(run))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_parts_of_a_batch_train_like_the_whole(optimizer: Any, open_run: Callable[..., Run], tmp_path: Any) -> None:
+    """Rates, decay and clipping count updates, however many parts make one."""
+    found = []
+    for parts in (1, 4):
+        recipe = Recipe(optimizer=optimizer, learning_rate=0.1, clip_norm=0.1, micro_batches=parts)
+        model = build(recipe, random=False)
+        fit(model, open_run(tmp_path / str(parts)), augment=None)
+        found.append([np.array(variable) for variable in model.trainable_variables])
+    for whole, divided in zip(*found, strict=True):
+        assert whole == pytest.approx(divided, rel=1e-3, abs=1e-5)
+
+
+def out_of_memory_over(rows: int, model: keras.Model, *, epoch: int) -> list[int]:
+    """Let steps of more than `rows` rows fail from `epoch` on, state consumed; return where rows are noted."""
+    make, noted = model.make_train_function, []
+
+    def make_failing(force: bool = False) -> None:
+        if model.train_function is not None:
+            return
+        make(force)
+        step = model.train_function
+
+        def train_function(state: Any, iterator: Any) -> Any:
+            batch = next(iterator)
+            done = step(state, iter([batch]))  # the state is donated: a failure leaves none
+            noted.append(len(batch[0]))
+            if len(noted) > (epoch - 1) * ROWS // BATCH and len(batch[0]) > rows:
+                raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes.")
+            return done
+
+        model.train_function = train_function
+
+    model.make_train_function = make_failing
+    return noted
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_too_little_memory_divides_the_batch(
+    epoch: int, ema: float, open_run: Callable[..., Run], tmp_path: Any
+) -> None:
+    """Twice here, to a quarter; the result is that of whole batches, and a warning says what was done."""
+    recipe = Recipe(ema=ema, learning_rate=0.05)
+    whole = build(recipe, random=False)
+    expected = open_run(tmp_path / "whole")
+    fit(whole, expected, augment=None)
+    model, run = build(recipe, random=False), open_run(tmp_path / "divided")
+    noted = out_of_memory_over(4, model, epoch=epoch)
+    fit(model, run, augment=None)
+    assert {16, 8, 4} == set(noted)
+    assert 4 == noted[-1]
+    # Averages lag by less than an update, for Keras averages after every part; weights do not.
+    tolerance = {"rel": 1e-3, "abs": 1e-5} if not ema else {"rel": 0.05, "abs": 0.02}
+    for a, b in zip(whole.variables, model.variables, strict=True):
+        assert np.array(a) == pytest.approx(np.array(b), **tolerance)
+    assert losses(expected, "train") == pytest.approx(losses(run, "train"), rel=1e-3)
+    assert losses(expected) == pytest.approx(losses(run), **tolerance)
+    assert [
+        f"Memory did not suffice: batches of 16 are computed in {parts} parts of {rows} from epoch {epoch} on."
+        for parts, rows in ((2, 8), (4, 4))
+    ] == run.warnings
+    assert 4 == run.training["select"]["micro_batches"]
+
+
+def test_a_resumed_training_divides_its_batches_at_once(open_run: Callable[..., Run], tmp_path: Any) -> None:
+    """It does not have to run out of memory again, and comes to the same bits."""
+    recipe = RECIPES["averaged"]
+    straight = build(recipe)
+    out_of_memory_over(8, straight, epoch=2)
+    fit(straight, open_run(tmp_path / "straight"))
+    model = build(recipe)
+    out_of_memory_over(8, model, epoch=2)
+    with pytest.raises(Killed):
+        fit(model, open_run(tmp_path / "killed"), observe=killed_after("checkpoint", 3))
+    resumed = build(recipe)
+    noted = out_of_memory_over(8, resumed, epoch=1)
+    fit(resumed, open_run(tmp_path / "killed"))
+    assert {8} == set(noted)
+    assert_same(state(straight), state(resumed))
+
+
+def test_memory_too_little_for_one_example_is_an_error(open_run: Callable[..., Run]) -> None:
+    """There is nothing left to divide."""
+    model = build(Recipe())
+    out_of_memory_over(0, model, epoch=1)
+    with pytest.raises(PacelineError, match=r"^Memory does not suffice for a single example\. Take a smaller model"):
+        fit(model, open_run())
+
+
+def test_other_errors_are_not_taken_for_too_little_memory(open_run: Callable[..., Run]) -> None:
+    """They come through as they are."""
+
+    def fail(x: np.ndarray, y: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fit(build(Recipe()), open_run(), augment=fail)
+
+
+class Poison:
+    """Gives inputs that are no numbers, or far too large, `times` times from the batch number `first` on."""
+
+    def __init__(self, first: int, *, times: int = 1, factor: float = np.nan) -> None:
+        self.first, self.times, self.factor, self.calls = first, times, factor, 0
+
+    def __call__(self, x: np.ndarray, y: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return the batch."""
+        self.calls += 1
+        if self.calls > self.first and self.times:
+            self.times -= 1
+            return x * np.float32(self.factor), y
+        return x, y
+
+
+@pytest.mark.parametrize("factor", [np.nan, 1e4])
+@pytest.mark.parametrize("compiled_optimizer", [False, True])
+def test_a_diverged_loss_goes_back_with_half_the_rate(
+    compiled_optimizer: bool, factor: float, open_run: Callable[..., Run]
+) -> None:
+    """To the end of the last good epoch; the rest is trained as usual, and a warning says so."""
+    model, run = build(Recipe(learning_rate=0.01, schedule="constant", warmup_share=0.0), random=False), open_run()
+    if compiled_optimizer:  # one of Keras's own, with a rate that is a number
+        model.compile(keras.optimizers.Adam(0.01), loss=model.loss)
+    fitted = fit(model, run, augment=Poison(2 * ROWS // BATCH + 8, factor=factor))
+    assert (EPOCHS, f"all {EPOCHS} epochs") == (fitted.epochs, fitted.stop_reason)
+    assert list(range(1, EPOCHS + 1)) == [row["step"] for row in run.history["rows"]]
+    assert all(np.isfinite(value).all() for value in state(model))
+    assert 1 == len(run.warnings)
+    assert run.warnings[0].endswith("with half the learning rate (1 of at most 3 times).")
+    assert 1 == run.training["select"]["rollbacks"]
+    optimizer = model.optimizer
+    rate = optimizer.learning_rate
+    assert 0.005 == pytest.approx(float(np.asarray(rate)))
+    assert EPOCHS + 1 == len((run.folder / "metrics.jsonl").read_text().splitlines()) or run.save() is None
+
+
+def test_the_smaller_rate_survives_a_kill(open_run: Callable[..., Run], tmp_path: Any) -> None:
+    """Right after the rollback, before another epoch is saved: the resumed run is the one that was left alone."""
+    recipe = Recipe(learning_rate=0.05)
+    straight, run = build(recipe), open_run(tmp_path / "straight")
+    fit(straight, run, augment=Poison(14))
+    folder, back = tmp_path / "killed", []
+
+    def observe(stretch: Stretch) -> None:
+        if killed.warnings and stretch.kind == "steps":
+            back.append(stretch)
+            raise Killed
+
+    killed = open_run(folder)
+    with pytest.raises(Killed):
+        fit(build(recipe), killed, augment=Poison(14), observe=observe)
+    assert 1 == len(back)
+    resumed, again = build(recipe), open_run(folder)
+    fit(resumed, again, augment=None)
+    assert_same(state(straight), state(resumed))
+    assert losses(run) == losses(again)
+
+
+def test_a_rollback_that_helps_nothing_ends_it(open_run: Callable[..., Run]) -> None:
+    """The fourth time in one training, with the loss and what to do."""
+    run = open_run()
+    with pytest.raises(
+        PacelineError, match=r"^The loss became nan in epoch 2, also after going back 3 times with half"
+    ):
+        fit(build(Recipe()), run, augment=Poison(7, times=10**6))
+    assert 3 == len(run.warnings)
+
+
+def test_a_schedule_of_ones_own_cannot_be_lowered(open_run: Callable[..., Run]) -> None:
+    """Then the first diverged loss ends training, and the sentence says why."""
+    model = build(Recipe())
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 30)), loss=model.loss)
+    with pytest.raises(PacelineError, match=r"and a schedule of your own sets the rate\. Lower its learning rate, or"):
+        fit(model, open_run(), augment=Poison(7))
+
+
+def test_a_loss_that_is_no_number_does_not_wait_for_the_end_of_a_long_epoch(
+    open_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is seen at the next block's edge."""
+    monkeypatch.setattr(keras_watch, "BLOCK_SECONDS", 0.0)
+    poison = Poison(0, times=10**6)
+    run = open_run()
+    with pytest.raises(PacelineError, match=r"^The loss became nan in epoch 1"):
+        fit(build(Recipe()), run, augment=poison)
+    run.save()
+    assert not (run.folder / "metrics.jsonl").exists(), "no epoch came to its end"
+
+
+def test_the_rate_of_a_plateau_falls(open_run: Callable[..., Run]) -> None:
+    """By its factor after each epoch without a better score; the history has the rate of each epoch."""
+    run = open_run()
+    fit(build(RECIPES["plateau"]), run)
+    found = [row["learning_rate"] for row in run.history["rows"]]
+    scores = losses(run)
+    expected = [0.5]
+    for epoch in range(1, EPOCHS):
+        worse = epoch > 1 and scores[epoch - 1] >= min(scores[: epoch - 1])
+        expected.append(expected[-1] * (0.3 if worse else 1.0))
+    assert found == pytest.approx(expected)
+    assert found[-1] < found[0], "otherwise this shows nothing"
+
+
+def test_the_schedule_is_stretched_over_the_training(open_run: Callable[..., Run]) -> None:
+    """Its end is the last update's, whatever the length of an epoch."""
+    run = open_run()
+    fit(build(Recipe(learning_rate=1e-3, schedule="polynomial", warmup_share=0.0)), run)
+    updates = -(-ROWS // BATCH)
+    expected = [1e-3 * (1 - (epoch * updates - 0.5) / (EPOCHS * updates)) ** 0.9 for epoch in range(1, EPOCHS + 1)]
+    assert expected == pytest.approx([row["learning_rate"] for row in run.history["rows"]], rel=1e-4)
+
+
+def test_curves_are_written_as_events(open_run: Callable[..., Run]) -> None:
+    """Below the run's folder, where that is asked for."""
+    run = open_run()
+    fit(build(Recipe()), run, tensorboard=True)
+    assert 1 == len(list((run.folder / "tensorboard" / "select").glob("events.out.tfevents.*")))
+
+
+def test_the_facts_are_in_the_record(open_run: Callable[..., Run]) -> None:
+    """Counted where they can be, measured where they must."""
+    run = open_run()
+    model = build(Recipe(micro_batches=2))
+    fit(model, run)
+    run.save()
+    facts = json.loads((run.folder / "run.json").read_text())["training"]["select"]
+    kernels = 6 * 8 + 8 + 2 * 8 + 8 + 1
+    assert (EPOCHS * 12, BATCH, 2, 0) == (
+        facts["steps"],
+        facts["batch_size"],
+        facts["micro_batches"],
+        facts["rollbacks"],
+    )
+    assert (kernels, kernels + 16) == (facts["trainable_parameters"], facts["parameters"])
+    assert facts["examples_per_second"] > 0
+    assert facts["input_examples_per_second"] > 0
+    assert facts["compile_seconds"] > 0
+    assert facts["flops_per_step"] > 2 * 3 * 8 * (6 * 8 + 8)  # forward and backward of the products, 8 rows
+    assert facts["peak_memory_bytes"] > 1e8
+    assert facts["peak_device_memory_bytes"] is None
