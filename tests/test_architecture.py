@@ -25,6 +25,7 @@ FRAMEWORKS = {
         "backbones",  # Keras models of several origins
         "efficientnet",  # a Keras model and its weights
         "convolution",  # Keras layers
+        "initializers",  # a Keras initializer
         "export",  # describes a model's input to Keras's own export, inside a function
         "device",
     },

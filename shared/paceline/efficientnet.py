@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paceline import convolution, device, torch_weights
+from paceline import convolution, device, initializers, torch_weights
 from paceline.errors import PacelineError
 
 device.keras_backend()  # settles it before Keras looks for one
@@ -35,6 +35,7 @@ BLOCKS = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
+KERNELS = initializers.HeNormal()
 MAPS = {1: "stride_4", 2: "stride_8", 4: "stride_16", 6: "stride_32"}
 
 
@@ -117,16 +118,25 @@ def _block(x: Any, kernel: int, stride: int, expansion: int, channels: int, *, n
     entered = x
     if expansion > 1:
         x = _convolve(x, x.shape[-1] * expansion, kernel=1, stride=1, name=f"{name}_expand")
-    x = convolution.DepthwiseConv2D(kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
+    x = convolution.DepthwiseConv2D(
+        kernel,
+        strides=stride,
+        padding="same",
+        use_bias=False,
+        depthwise_initializer=KERNELS,
+        name=f"{name}_depthwise",
+    )(x)
     x = _normalise(x, f"{name}_depthwise", active=True)
-    x = convolution.Conv2D(channels, 1, use_bias=False, name=f"{name}_project")(x)
+    x = convolution.Conv2D(channels, 1, use_bias=False, kernel_initializer=KERNELS, name=f"{name}_project")(x)
     x = _normalise(x, f"{name}_project", active=False)
     same = stride == 1 and entered.shape[-1] == channels
     return layers.Add(name=f"{name}_add")([entered, x]) if same else x
 
 
 def _convolve(x: Any, channels: int, *, kernel: int, stride: int, name: str) -> Any:
-    x = convolution.Conv2D(channels, kernel, strides=stride, padding="same", use_bias=False, name=name)(x)
+    x = convolution.Conv2D(
+        channels, kernel, strides=stride, padding="same", use_bias=False, kernel_initializer=KERNELS, name=name
+    )(x)
     return _normalise(x, name, active=True)
 
 
