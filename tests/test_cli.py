@@ -68,6 +68,14 @@ def test_json_is_the_last_line_of_standard_output(capsys: pytest.CaptureFixture[
     assert {"run": "runs/ä", "score": None, "text": "two\nlines"} == json.loads(last)
 
 
+def test_warnings_go_to_standard_error_and_stay_in_the_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """A person reads each on a line of its own; the answer for people does not repeat them."""
+    assert 0 == project(lambda arguments: {"status": "done", "warnings": ["The data are old."]}, "train")
+    assert ("status done\n", "warning: The data are old.\n") == tuple(capsys.readouterr())
+    assert 0 == project(lambda arguments: {"status": "done", "warnings": ["The data are old."]}, "train", "--json")
+    assert ["The data are old."] == json.loads(capsys.readouterr().out)["warnings"]
+
+
 @pytest.mark.parametrize(
     ("code", "status", "line", "error"),
     [

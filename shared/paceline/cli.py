@@ -52,11 +52,14 @@ def main(program: str, description: str, commands: Sequence[Command], argv: Sequ
 
     0: done. 1: failed, with one line on standard error. 2: wrong arguments. 75: stopped by a signal or a deadline with
     everything saved. With `--json` the last line of standard output is one JSON object, also when the command failed.
+    An answer's `warnings` go to standard error.
     """
     arguments = parser(program, description, commands).parse_args(argv)
     threads.settle()
     try:
         answer = arguments.run(arguments)
+        for sentence in answer.get("warnings", ()):
+            print(f"warning: {sentence}", file=sys.stderr)
         if arguments.json:
             from paceline import atomic
 

@@ -13,6 +13,8 @@ PATHS = ("run", "report", "sheet", "output")  # shown last, where the eye falls
 def answer(values: Mapping[str, Any]) -> str:
     """Return the lines for an answer: scores and slices as tables, other facts a line each, paths at the end.
 
+    Its `warnings` are left out, for they are on standard error.
+
     >>> print(answer({"run": "runs/1", "status": "done", "wall_seconds": 83.2}))
     status    done
     wall time 1 min 23 s
@@ -27,7 +29,7 @@ def answer(values: Mapping[str, Any]) -> str:
             blocks.append(_table(value))
         elif key.endswith("_seconds"):
             facts[fmt.label(key.replace("_seconds", "_time"))] = fmt.duration(value)
-        elif key not in PATHS and value not in (None, "", [], {}):
+        elif key not in (*PATHS, "warnings") and value not in (None, "", [], {}):
             facts[fmt.label(key)] = _text(value)
     facts |= {fmt.label(key): str(values[key]) for key in PATHS if values.get(key)}
     width = max((len(name) for name in facts), default=0)

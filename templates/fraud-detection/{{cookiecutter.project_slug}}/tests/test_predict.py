@@ -183,3 +183,33 @@ def test_what_training_has_settled_is_not_ignored_in_silence(run_folder: Path, o
     """An override that could have no effect is refused, with those that have one."""
     with pytest.raises(PacelineError, match=r"settled in a trained run\. Set one of data\., report\.alert_budget"):
         predict.evaluate(run_folder, [override])
+
+
+@pytest.mark.parametrize(
+    ("days", "named"),
+    [(0.5, []), (1.5, ["transactions"]), (9, ["transactions", "labels"])],
+    ids=["next day", "gap", "longer"],
+)
+def test_a_gap_before_the_new_transactions_is_a_warning(
+    days: float, named: list[str], run_folder: Path, table: pl.DataFrame, tmp_path: Path
+) -> None:
+    """Scores from windows that end before the gap are given, and what is out of date is said with both dates."""
+    end = table["datetime"][-1]
+    row = table[-1].with_columns(pl.lit(10**9).alias("transaction_id"), pl.lit(end).alias("datetime"))
+    later = row.with_columns(pl.col("datetime") + timedelta(days=days))
+    later.select(**{new: old for old, new in HANDBOOK.items()}).write_parquet(tmp_path / "new.parquet")
+    warnings = predict.predict(run_folder, [tmp_path / "new.parquet"], tmp_path / "scored.csv")["warnings"]
+    assert named == [sentence.split()[1] for sentence in warnings]
+    for sentence in warnings:
+        assert f"the new ones begin on {end + timedelta(days=days):%Y-%m-%d}" in sentence
+
+
+def test_labels_that_have_stopped_coming_are_a_warning(table: pl.DataFrame, small: Config) -> None:
+    """A label file that is late leaves the risk of terminals behind, though the history itself is current."""
+    end = table["datetime"][-1]
+    known = pl.col("labelled_at") < end - timedelta(days=5)
+    behind = table.with_columns(pl.when(known).then(pl.col(name)).alias(name) for name in ("fraud", "labelled_at"))
+    (sentence,) = predict.stale(behind, pl.Series([end]), small.data)
+    assert sentence.startswith("The labels known end on")
+    assert "how risky terminals are" in sentence
+    assert [] == predict.stale(table, pl.Series([end]), small.data)

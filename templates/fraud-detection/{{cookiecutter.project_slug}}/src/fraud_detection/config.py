@@ -37,7 +37,7 @@ class Columns(Section):
     customer_id: str = Field("customer_id", description="the card or the account")
     terminal_id: str = Field("terminal_id", description="the terminal or the merchant")
     amount: str = Field("amount", description="in one currency")
-    fraud: str = Field("fraud", description="0 or 1; empty for a transaction without a label yet")
+    fraud: str = Field("fraud", description="0 or 1, empty without a label yet; no column: in labels_path")
     labelled_at: str = Field("", description="when the label became known; empty: after label_delay_days")
     device_id: str = Field("", description="what an online payment was made with, empty in shops; empty: none")
     mcc: str = Field("", description="merchant category code, for slices of the scores; empty: none")
@@ -53,6 +53,9 @@ class Data(Section):
         "synthetic", description="synthetic | table (any) | handbook | ulb | ieee-cis | paysim | sparkov | baf"
     )
     path: str = Field("", description="a CSV or Parquet file, or a folder of them; not for synthetic")
+    labels_path: str = Field(
+        "", description="label files of their own, where labels come late or change: see labels.py"
+    )
     time_zone: str = Field("UTC", description="of times without a zone; one that clocks skip or repeat is quarantined")
     extra_numbers: tuple[str, ...] = Field((), description="table: columns taken as features, as they are")
     extra_categories: tuple[str, ...] = Field((), description="table: columns of texts taken as features, coded")
@@ -154,6 +157,12 @@ class Config(Section):
     train: Train = Train()
     transfer: Transfer = Transfer()
     report: Report = Report()
+
+    @model_validator(mode="after")
+    def _labels_come_from_somewhere(self) -> Config:
+        if self.data.source == "table" and not self.data.columns.fraud and not self.data.labels_path:
+            raise ValueError("data.columns.fraud is empty, and so is data.labels_path. Set either.")
+        return self
 
     @model_validator(mode="after")
     def _only_trees_go_on(self) -> Config:

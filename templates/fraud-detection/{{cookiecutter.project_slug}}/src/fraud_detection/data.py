@@ -2,8 +2,9 @@
 
 The table has the columns `transaction_id, datetime, customer_id, terminal_id, amount, fraud, labelled_at` (a format
 without customers or terminals lacks that id), where the data has them `device_id, mcc, channel, country, portfolio`,
-and every further feature as `extra_...`: numbers are Float32, categories text, both null where missing. Times are naive
-and in UTC; one without a zone is of `data.time_zone`.
+and every further feature as `extra_...`: numbers are Float32, categories text, both null where missing. Where labels
+have changed, `earlier_labels` says what they were (see `labels`, which also describes the files that labels may come
+in). Times are naive and in UTC; one without a zone is of `data.time_zone`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from fraud_detection import files, formats, scenarios, synthetic, values
+from fraud_detection import files, formats, labels, scenarios, synthetic, values
 from fraud_detection.config import Columns, Data
 from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
@@ -48,10 +49,12 @@ def load(config: Data, quarantine: Quarantine) -> pl.DataFrame:
     """Return the configured transactions in the order of time, ties by `transaction_id`.
 
     An empty label means that there is none yet: `fraud` and `labelled_at` are null. Where the data does not tell when a
-    label arrived, it is taken to arrive `label_delay_days` after the transaction.
+    label arrived, it is taken to arrive `label_delay_days` after the transaction. Labels that come in files of their
+    own (`labels_path`) may change later: see `labels`.
 
     Args:
-        config: `source, path, columns, label_delay_days, max_quarantined_share`, and what `synthetic` needs.
+        config: `source, path, labels_path, columns, label_delay_days, max_quarantined_share`, and what `synthetic`
+            needs.
         quarantine: counts what is read and kept, and receives what is not.
 
     Raises:
@@ -61,8 +64,12 @@ def load(config: Data, quarantine: Quarantine) -> pl.DataFrame:
     if config.source == "synthetic":
         table = synthetic.generate(config)
         quarantine.count(read=table.height, kept=table.height)
-        return table
-    return _load_files(config, quarantine, _path(config.path), labelled=True)
+    else:
+        table = _load_files(config, quarantine, _path(config.path), labelled=True)
+    if config.labels_path:
+        table = labels.load(config, table, quarantine)
+        quarantine.refuse_above(config.max_quarantined_share, setting="data.max_quarantined_share")
+    return table
 
 
 def load_unlabelled(path: Path, config: Data, quarantine: Quarantine) -> pl.DataFrame:
@@ -78,8 +85,9 @@ def append(history: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
 
     Rows of the history whose `transaction_id` is among the new ones are left out. Ids of different types become text.
     """
-    if "device_id" in history.columns and "device_id" not in new.columns:  # as for payments in a shop
-        new = new.with_columns(pl.lit(None, history["device_id"].dtype).alias("device_id"))
+    for name in ("device_id", labels.EARLIER):  # as for payments in a shop; as for labels that never changed
+        if name in history.columns and name not in new.columns:
+            new = new.with_columns(pl.lit(None, history[name].dtype).alias(name))
     columns = [name for name in history.columns if name in new.columns]
     history, new = history.select(columns), new.select(columns)
     for name in (name for name in CODED if name in columns):
@@ -114,6 +122,7 @@ def audit(table: pl.DataFrame, quarantine: Quarantine) -> dict[str, Any]:
         "amount": _quantiles(table["amount"]),
         "amount_of_frauds": _quantiles(frauds["amount"]),
         "fraud_label_delay_days": _quantiles(delay),
+        "labels_changed": table[labels.EARLIER].count() if labels.EARLIER in table.columns else 0,
         "same_card_same_moment": (
             int(table.select(pl.struct("customer_id", "datetime").is_duplicated().sum()).item())
             if "customer_id" in table.columns
@@ -143,7 +152,7 @@ def _load_files(config: Data, quarantine: Quarantine, path: Path, *, labelled: b
         else:
             tables.append(_checked(raw, usual, file.name, config, layout, quarantine))
             names.append(file.name)
-    _refuse_damaged(damaged, found, config.max_quarantined_share, quarantine)
+    files.refuse_damaged(damaged, found, config.max_quarantined_share, quarantine)
     table = _without_duplicates(_joined(tables), names, quarantine)
     quarantine.count(kept=table.height)
     quarantine.refuse_above(config.max_quarantined_share, setting="data.max_quarantined_share")
@@ -172,7 +181,7 @@ def _names(config: Data, layout: formats.Format, *, labelled: bool) -> tuple[dic
     if is_table:
         mapping |= {name: name.removeprefix(formats.EXTRA) for name in (*layout.numbers, *layout.categories)}
     if not labelled:
-        mapping.pop("fraud"), mapping.pop("labelled_at", None)
+        mapping.pop("fraud", None), mapping.pop("labelled_at", None)
     may_lack = () if is_table or layout.columns else ("labelled_at", "device_id", *CONTEXT)
     required = {name: column for name, column in mapping.items() if name not in may_lack}
     found = {name: column for name, column in mapping.items() if name in may_lack}
@@ -276,10 +285,8 @@ def _list(raw: pl.DataFrame, reasons: pl.Series, source: str, quarantine: Quaran
     shown = raw.drop(files.ROW).select(pl.all().map_batches(values.text, return_dtype=pl.String))
     bad = pl.DataFrame({"reason": reasons, files.ROW: raw[files.ROW]}).hstack(shown).filter(reasons.is_not_null())
     for (reason,), rows in bad.group_by("reason", maintain_order=True):
-        quarantine.add_many(
-            str(reason),
-            ((source, _place(source, row[1]), ",".join(value or "" for value in row[2:])) for row in rows.iter_rows()),
-        )
+        items = ((files.place(source, row[1]), ",".join(value or "" for value in row[2:])) for row in rows.iter_rows())
+        quarantine.add_many(str(reason), ((source, place, shown) for place, shown in items))
 
 
 def _joined(tables: list[pl.DataFrame]) -> pl.DataFrame:
@@ -299,34 +306,9 @@ def _joined(tables: list[pl.DataFrame]) -> pl.DataFrame:
 def _without_duplicates(table: pl.DataFrame, names: list[str], quarantine: Quarantine) -> pl.DataFrame:
     first = table["transaction_id"].is_first_distinct()
     again = table.filter(~first).select("_file", files.ROW, "transaction_id").iter_rows()
-    items = ((names[file], _place(names[file], row), str(repeated)) for file, row, repeated in again)
+    items = ((names[file], files.place(names[file], row), str(repeated)) for file, row, repeated in again)
     quarantine.add_many("transaction_id is repeated", items)
     return table.filter(first).drop("_file", files.ROW)
-
-
-def _place(source: str, row: int) -> str:
-    return f"{'line' if source.lower().endswith('.csv') else 'row'} {row}"
-
-
-def _refuse_damaged(damaged: Mapping[Path, str], found: list[Path], max_share: float, quarantine: Quarantine) -> None:
-    """Quarantine damaged files as a whole, each as one item (its rows cannot be counted); refuse too large a part."""
-    if not damaged:
-        return
-    file, defect = next(iter(damaged.items()))
-    if len(damaged) == len(found):
-        raise PacelineError(
-            f"'{file}' cannot be read: {defect}.", "Get the file again, or name another one in data.path."
-        )
-    for path, text in damaged.items():
-        quarantine.count(read=1)
-        quarantine.add(path.name, "", files.DAMAGED, text)
-    share = sum(path.stat().st_size for path in damaged) / max(1, sum(path.stat().st_size for path in found))
-    if share > max_share:
-        raise PacelineError(
-            f"{len(damaged)} of {len(found)} files cannot be read ({share:.1%} of the bytes, {max_share:.1%} are "
-            f"allowed), for example '{file}': {defect}.",
-            "Get them again, take them out of the folder, or raise data.max_quarantined_share.",
-        )
 
 
 def _quantiles(values: pl.Series) -> dict[str, float | None]:

@@ -2,8 +2,9 @@
 
 A customer's windows run over transactions, `(t - w, t]`, the present one included. A terminal's windows run over
 *labels*, by the time they arrived: `(t - w, t]` again. With one constant delay d that is what the Handbook computes
-from transactions, windows over `(t - d - w, t - d]`; with a delay of its own for each label it stays correct. Sums are
-over integers (ten-thousandths of the currency), so no result depends on the order of rows or on how a table is divided.
+from transactions, windows over `(t - d - w, t - d]`; with a delay of its own for each label it stays correct. A label
+that changes counts as what it was until then, and from then on as what it is, by the time of the change. Sums are over
+integers (ten-thousandths of the currency), so no result depends on the order of rows or on how a table is divided.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fraud_detection import formats
+from fraud_detection import formats, labels
 from fraud_detection.config import Data
 
 DAY_US = 86_400_000_000
@@ -150,31 +151,31 @@ def _device(table: pl.DataFrame, time: Ints) -> dict[str, NDArray[np.float64]]:
 
 
 def _terminal_windows(table: pl.DataFrame, time: Ints, windows: Sequence[int]) -> dict[str, NDArray[np.float64]]:
+    """Return the windows over labels: a statement counts until its window is over, or until another replaces it."""
     terminal = _codes(table["terminal_id"])
-    labelled = (table["fraud"].is_not_null() & table["labelled_at"].is_not_null()).to_numpy()
-    arrival = table["labelled_at"].to_physical().fill_null(0).to_numpy()
-    arrival = np.maximum(arrival, time + 1)[labelled]  # no transaction sees its own label, whatever the file says
-    by_arrival = np.argsort(arrival, kind="stable")
-    arrival = arrival[by_arrival]
-    fraud = table["fraud"].fill_null(0).to_numpy()[labelled][by_arrival].astype(np.int64)
-
+    stated = labels.statements(table)
+    since = np.maximum(stated.since_us, time[stated.row] + 1)  # none sees its own label, whatever the file says
     bits = _bits(len(time))
-    keys = np.sort((terminal[labelled][by_arrival] << bits) | np.arange(len(arrival)))
-    frauds = _prefix(fraud[keys & ((1 << bits) - 1)])
-    # Asking in the order of terminals keeps the searches inside the processor's cache.
-    asked = np.sort((terminal << bits) | np.arange(len(time)))
-    row = asked & ((1 << bits) - 1)
-    base = asked - row
-    newest = np.searchsorted(arrival, time, side="right")
-    last = np.searchsorted(keys, base | newest[row], side="left")
+    keys = np.sort((terminal << bits) | np.arange(len(time)))  # the rows by terminal and then by time
+    row = keys & ((1 << bits) - 1)
+    base, fraud = terminal[stated.row] << bits, stated.fraud == 1
+
+    def from_then(moment: Ints, chosen: NDArray[np.bool_] | slice) -> Ints:
+        """Return, for each of `keys`, how many of the chosen statements have their `moment` before or at it."""
+        asked = np.sort(base[chosen] | np.searchsorted(time, moment[chosen]))  # sorted: stays in the processor's cache
+        return np.cumsum(np.bincount(np.searchsorted(keys, asked), minlength=len(keys) + 1)[:-1])
+
+    everything = slice(None)
+    made, made_fraud = from_then(since, everything), from_then(since, fraud)
     columns = {}
     for days in windows:
-        oldest = np.searchsorted(arrival, time - days * DAY_US, side="right")
-        first = np.searchsorted(keys, base | oldest[row], side="left")
-        count = (last - first).astype(np.float64)
-        risk = np.divide(frauds[last] - frauds[first], count, out=np.zeros(len(time)), where=count > 0)
+        over = np.maximum(since, np.minimum(stated.until_us, since + days * DAY_US))
+        count = (made - from_then(over, everything)).astype(np.float64)
+        frauds = made_fraud - from_then(over, fraud)
         columns[f"terminal_count_{days}d"] = _unsorted(count, row)
-        columns[f"terminal_risk_{days}d"] = _unsorted(risk, row)
+        columns[f"terminal_risk_{days}d"] = _unsorted(
+            np.divide(frauds, count, out=np.zeros(len(time)), where=count > 0), row
+        )
     return columns
 
 

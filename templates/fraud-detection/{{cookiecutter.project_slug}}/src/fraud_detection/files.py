@@ -30,19 +30,23 @@ class DamagedFile(Exception):  # noqa: N818 -- caught by who reads several files
     """A file that is empty, cut off or no table at all; the message says which."""
 
 
-def find(path: Path) -> list[Path]:
+def find(path: Path, *, setting: str = "data.path") -> list[Path]:
     """Return the CSV, Parquet and JSON-lines files at `path`, a file or a folder searched to its depth, by name.
+
+    Args:
+        path: the file or the folder.
+        setting: the key of the configuration that names it.
 
     Raises:
         PacelineError: there is nothing, or nothing of these formats.
     """
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
-            raise PacelineError(f"data.path = '{path}' is no .csv, .parquet or .jsonl file.", _other_format([path]))
+            raise PacelineError(f"{setting} = '{path}' is no .csv, .parquet or .jsonl file.", _other_format([path]))
         return [path]
     if not path.is_dir():
         raise PacelineError(
-            f"data.path = '{path}' does not exist.", "Name a CSV, Parquet or JSON-lines file, or a folder of them."
+            f"{setting} = '{path}' does not exist.", "Name a CSV, Parquet or JSON-lines file, or a folder of them."
         )
     inside = [file for file in sorted(path.rglob("*")) if file.is_file() and not file.name.startswith((".", "_"))]
     files = [file for file in inside if file.suffix.lower() in SUFFIXES]
@@ -81,6 +85,54 @@ def read(
         return _read_csv(path, required, optional, quarantine, numbers)
     reader = _read_json_lines if suffix == ".jsonl" else _read_parquet
     return reader(path, required, optional, quarantine)
+
+
+def place(source: str, row: int) -> str:
+    """Return where in the file `source` a row stands, for the quarantine.
+
+    >>> place("a.csv", 2), place("a.parquet", 2)
+    ('line 2', 'row 2')
+    """
+    return f"{'line' if source.lower().endswith('.csv') else 'row'} {row}"
+
+
+def refuse_damaged(
+    damaged: Mapping[Path, str],
+    found: list[Path],
+    max_share: float,
+    quarantine: Quarantine,
+    *,
+    setting: str = "data.path",
+) -> None:
+    """Quarantine damaged files as a whole, each as one item (its rows cannot be counted).
+
+    Args:
+        damaged: what is wrong, by file.
+        found: all files.
+        max_share: of the bytes that may be damaged.
+        quarantine: receives the damaged files.
+        setting: the key of the configuration that names the files.
+
+    Raises:
+        PacelineError: all are damaged, or more than `max_share` of the bytes.
+    """
+    if not damaged:
+        return
+    file, defect = next(iter(damaged.items()))
+    if len(damaged) == len(found):
+        raise PacelineError(
+            f"'{file}' cannot be read: {defect}.", f"Get the file again, or name another one in {setting}."
+        )
+    for path, text in damaged.items():
+        quarantine.count(read=1)
+        quarantine.add(path.name, "", DAMAGED, text)
+    share = sum(path.stat().st_size for path in damaged) / max(1, sum(path.stat().st_size for path in found))
+    if share > max_share:
+        raise PacelineError(
+            f"{len(damaged)} of {len(found)} files cannot be read ({share:.1%} of the bytes, {max_share:.1%} are "
+            f"allowed), for example '{file}': {defect}.",
+            "Get them again, take them out of the folder, or raise data.max_quarantined_share.",
+        )
 
 
 def _read_parquet(

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fraud_detection import data
+from fraud_detection import data, labels
 from fraud_detection.config import Data
 from fraud_detection.metrics import Ranking
 from fraud_detection.predict import known_features, load
@@ -107,7 +107,7 @@ def weekly(
         `week` (its first day), `transactions`, `alerts`, `labels` (`arrived` or `waiting`); for a week whose labels
         have arrived also `frauds`, `average_precision`, and `recall` and `precision` with Wilson's intervals.
     """
-    rows = []
+    rows, known = [], labels.known(table, as_of)
     for begin in _weeks(start, table["datetime"].max()):
         end = begin + timedelta(days=WEEK_DAYS)
         of_week = table.select(pl.col("datetime").is_between(begin, end, closed="left")).to_series().to_numpy()
@@ -117,8 +117,7 @@ def weekly(
         if end + timedelta(days=delay_days) > as_of:
             rows.append(row | {"labels": "waiting"})
             continue
-        known = (pl.col("fraud") == 1) & (pl.col("labelled_at") <= as_of)
-        fraud = table.filter(of_week).select(known.fill_null(False)).to_series().to_numpy()
+        fraud = known[of_week] == 1
         caught = int((fraud & alert).sum())
         precision = (
             Ranking(fraud.astype(np.int8), scores).average_precision(np.ones(len(scores))) if len(scores) else None

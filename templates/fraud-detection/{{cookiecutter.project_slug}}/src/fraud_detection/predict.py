@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from fraud_detection import data, examples, features, groups, metrics, model, reasons
-from fraud_detection.config import Config
+from fraud_detection import data, examples, features, formats, groups, metrics, model, reasons
+from fraud_detection.config import Config, Data
 from fraud_detection.decisions import Decision
 from fraud_detection.extras import Encoding
 from fraud_detection.splits import PrequentialSplit
@@ -102,7 +103,7 @@ def predict(folder: Path, inputs: Sequence[Path], output: Path, overrides: Seque
         overrides: `section.key=value` texts.
 
     Returns:
-        `output`, `read`, `scored`, `quarantined`, `alerts`.
+        `output`, `read`, `scored`, `quarantined`, `alerts`, `warnings` (see `stale`).
     """
     if output.suffix not in (".csv", ".parquet", ".jsonl"):
         raise PacelineError(f"'{output.name}' has an unknown ending.", "End it in .csv, .parquet or .jsonl.")
@@ -111,7 +112,8 @@ def predict(folder: Path, inputs: Sequence[Path], output: Path, overrides: Seque
     new = pl.concat(
         [data.load_unlabelled(path, run.config.data, quarantine) for path in inputs], how="diagonal_relaxed"
     )
-    table = data.append(data.load(run.config.data, Quarantine()), new)
+    history = data.load(run.config.data, Quarantine())
+    table = data.append(history, new)
     scored = pl.concat([new.select("transaction_id"), score(run, known_features(table, run).tail(len(new)))],
                        how="horizontal")  # fmt: skip
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +124,34 @@ def predict(folder: Path, inputs: Sequence[Path], output: Path, overrides: Seque
     else:
         scored.write_ndjson(output)
     counts = {"read": quarantine.read, "scored": len(scored), "quarantined": quarantine.quarantined}
-    return {"run": str(folder), "output": str(output), **counts, "alerts": int(scored["alert"].sum())}
+    answer = {"run": str(folder), "output": str(output), **counts, "alerts": int(scored["alert"].sum())}
+    return answer | {"warnings": stale(history, new["datetime"], run.config.data)}
+
+
+def stale(history: pl.DataFrame, new: pl.Series, config: Data) -> list[str]:
+    """Return what is missing between the history and new transactions, a sentence each; nothing where all is current.
+
+    The windows of cards and terminals end at the transaction that is scored. Where the history, or the labels in it,
+    end more than a day earlier (a month, in a format that counts months), those windows hold too little.
+
+    Args:
+        history: as `data.load` returns it.
+        new: the times of the new transactions.
+        config: `source` is used.
+    """
+    layout = formats.of(config.source)
+    most, begin = timedelta(days=layout.period_days if layout else 1), new.min()
+    sentences = []
+    for what, last, windows, setting in (
+        ("transactions", history["datetime"].max(), "what cards spent lately", "data.path"),
+        ("labels", history["labelled_at"].max(), "how risky terminals are", "data.path or data.labels_path"),
+    ):
+        if isinstance(begin, datetime) and isinstance(last, datetime) and begin - last > most:
+            sentences.append(
+                f"The {what} known end on {last:%Y-%m-%d}, the new ones begin on {begin:%Y-%m-%d}: {windows} is out "
+                f"of date, and so are the scores. Bring newer ones: {setting}."
+            )
+    return sentences
 
 
 def score(run: TrainedRun, known: pl.DataFrame) -> pl.DataFrame:

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fraud_detection import formats
+from fraud_detection import formats, labels
 from fraud_detection.config import Data
 from paceline.errors import PacelineError
 
@@ -29,7 +29,8 @@ class Fold:
     Attributes:
         name: what the fold is called in messages and reports.
         train: the training rows' numbers in the table, in its order.
-        train_labels: what was known of them at `test_start`: a fraud reported later still counts as honest.
+        train_labels: what was known of them at `test_start`: a fraud reported later still counts as honest, one that
+            was withdrawn later as fraud.
         window: the rows of the later window.
         test: those of them that are evaluated: of cards not yet known as compromised on that day.
         test_labels: the labels of `test`, as known when the fold is judged.
@@ -84,8 +85,8 @@ class PrequentialSplit:
         self._time = table["datetime"].to_physical().to_numpy()
         if not len(self._time):
             raise PacelineError("There is no transaction to divide.", "See what `data` says of data.path.")
-        self._fraud = table["fraud"].fill_null(-1).to_numpy()  # -1: not labelled, so in no window
-        self._arrival = table["labelled_at"].to_physical().fill_null(np.iinfo(np.int64).max).to_numpy()
+        self._labels = labels.statements(table)
+        self._final = self._labels.known(len(self._time))  # -1: not labelled, so in no window
         self._customer = customers(table)
         first, last = table["datetime"][0], table["datetime"][-1]
         layout = formats.of(config.source)
@@ -145,20 +146,18 @@ class PrequentialSplit:
         test_end = test_start + timedelta(days=days)
         self._check_history(name, train_start, test_end)
         train, window = self._rows(train_start, train_end), self._rows(test_start, test_end)
-        train_labels = (self._fraud[train] == 1) & (self._arrival[train] <= _us(test_start))
-        test = window[~self._known(train_start, window)]
-        test_labels = self._fraud[test] == 1
-        if judged_at is not None:
-            test_labels &= self._arrival[test] <= _us(judged_at)
-        for part, labels, start, end in (
+        train_labels = self._frauds_known(test_start)[train]
+        test = window[~self._compromised(train_start, window)]
+        test_labels = self._frauds_known(judged_at)[test]
+        for part, known, start, end in (
             ("training", train_labels, train_start, train_end),
             ("evaluated", test_labels, test_start, test_end),
         ):
-            frauds = int(labels.sum())
-            if frauds in (0, len(labels)):
+            frauds = int(known.sum())
+            if frauds in (0, len(known)):
                 raise PacelineError(
                     f"The {part} window of the fold '{name}' ({_first(start)} to {_last(end)}) "
-                    f"has {len(labels):,} transactions and {frauds:,} frauds: one class only.",
+                    f"has {len(known):,} transactions and {frauds:,} frauds: one class only.",
                     "Lengthen it in [data], or move data.test_start.",
                 )
         return Fold(
@@ -167,18 +166,31 @@ class PrequentialSplit:
         )  # fmt: skip
 
     def _rows(self, start: datetime, end: datetime) -> Rows:
-        first, last = np.searchsorted(self._time, [_us(start), _us(end)])
+        first, last = np.searchsorted(self._time, [labels.us(start), labels.us(end)])
         rows = np.arange(first, last)
-        return rows[self._fraud[rows] >= 0]
+        return rows[self._final[rows] >= 0]
 
-    def _known(self, train_start: datetime, window: Rows) -> NDArray[np.bool_]:
+    def _frauds_known(self, moment: datetime | None) -> NDArray[np.bool_]:
+        """Return which rows of the table are known as frauds at `moment`, or in the end."""
+        known = self._final if moment is None else self._labels.known(len(self._time), labels.us(moment))
+        return np.equal(known, 1)
+
+    def _compromised(self, train_start: datetime, window: Rows) -> NDArray[np.bool_]:
         """Return which rows are of a card that, as its day began, was known for a fraud since `train_start`."""
-        since = int(np.searchsorted(self._time, _us(train_start)))
-        frauds = since + np.flatnonzero(self._fraud[since:] == 1)
-        known_at = np.full(int(self._customer.max()) + 1, np.iinfo(np.int64).max)
-        np.minimum.at(known_at, self._customer[frauds], self._arrival[frauds])
-        day_starts = self._time[window] // _DAY_US * _DAY_US
-        return known_at[self._customer[window]] < day_starts
+        stated = self._labels
+        reported = (stated.fraud == 1) & (self._time[stated.row] >= labels.us(train_start))
+        frauds = pl.DataFrame(
+            {
+                "card": self._customer[stated.row[reported]],
+                "since": stated.since_us[reported],
+                "until": stated.until_us[reported],
+            }
+        )
+        days = pl.DataFrame(
+            {"row": window, "card": self._customer[window], "day": self._time[window] // _DAY_US * _DAY_US}
+        )
+        known = days.join(frauds, on="card").filter(pl.col("day") > pl.col("since"), pl.col("day") <= pl.col("until"))
+        return np.isin(window, known["row"].to_numpy())
 
     def _check_history(self, name: str, start: datetime, end: datetime) -> None:
         if end > self._end:
@@ -231,7 +243,3 @@ def _last(end: datetime) -> str:
 
 def _midnight(moment: datetime) -> datetime:
     return moment.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _us(moment: datetime) -> int:
-    return (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1)
