@@ -4,7 +4,9 @@ Customers and terminals stand at random places of a square of 100 by 100; a cust
 alike. Each has a mean amount between 5 and 100, with half of it as standard deviation, and pays up to 4 times a day in
 the mean, around noon. Fraud is every amount above 220; everything paid for 28 days at two terminals drawn each day; and
 a third of what three cards drawn each day pay for 14 days, five times as large. With its published sizes
-(`configs/handbook.toml`) it has about 1.75 million transactions, 0.84 % of them fraud.
+(`configs/handbook.toml`) twelve seeds gave 1,758,395 to 1,794,039 transactions (standard deviation 9,156), 0.82 to
+0.87 % of them fraud; the published 1,754,155 with 0.84 % lie 1.9 and 0.7 standard deviations below the mean. What a
+seed changes most is how often its 5,000 customers pay.
 """
 
 from __future__ import annotations
