@@ -27,6 +27,7 @@ FRAMEWORKS = {
         "convolution",  # Keras layers
         "initializers",  # a Keras initializer
         "export",  # describes a model's input to Keras's own export, inside a function
+        "distribute",  # keras.distribution
         "device",
     },
     "xgboost": {"fit_xgboost", "device"},  # `device` asks, inside a function, whether the build knows CUDA

@@ -16,6 +16,7 @@ import numpy as np
 
 from paceline import device
 from paceline.clock import now
+from paceline.errors import PacelineError
 from paceline.record import Run
 
 device.keras_backend()  # settles it before Keras looks for one
@@ -78,14 +79,25 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras publishes no
         self._orders: dict[int, np.ndarray] = {}
         self.divide(1)
 
-    def divide(self, micro_batches: int) -> None:
-        """Give each batch in so many parts, one after the other; `fit` calls it for gradient accumulation.
+    def divide(self, micro_batches: int, *, devices: int = 1, host: int = 0, hosts: int = 1) -> None:
+        """Give each batch in so many parts, one after the other, each a share for every device; `fit` calls it.
 
-        An epoch stays a whole number of batches; a batch size that does not divide is rounded up.
+        An epoch stays a whole number of batches; a batch size that does not divide is rounded up. Of several hosts
+        each makes its own rows of a batch, in the order of their numbers: together they go through every row.
+
+        Raises:
+            PacelineError: there are more devices than rows in a batch.
         """
+        if self.batch_size < devices:
+            raise PacelineError(
+                f"A batch of {self.batch_size} cannot be divided over {devices} devices.",
+                f"Raise train.batch_size to {devices} or more, or use fewer devices.",
+            )
         self._orders.clear()
         self.micro_batches = micro_batches
-        self.rows = -(-self.batch_size // micro_batches)
+        self.rows = -(-self.batch_size // (micro_batches * devices)) * devices
+        self.host, self.hosts = host, hosts
+        self._own = (host,) if hosts > 1 else ()  # what `augment` draws differs from host to host
         self._forget()
         self.start_epoch(0)
 
@@ -154,15 +166,16 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras publishes no
     def _make(self, epoch: int, index: int, order: np.ndarray) -> tuple[Any, ...]:
         began = now()
         part = slice(index * self.rows, (index + 1) * self.rows)
-        rows = order[part]
+        of_host = slice(self.host * self.rows // self.hosts, (self.host + 1) * self.rows // self.hosts)
+        rows = order[part][of_host]
         x, y = _take(self.x, rows), _take(self.y, rows)
         if self.augment is not None:
-            x, y = self.augment(x, y, np.random.default_rng((self.seed or 0, epoch, index)))
+            x, y = self.augment(x, y, np.random.default_rng((self.seed or 0, epoch, index, *self._own)))
         made: tuple[Any, ...] = (x, y)
         if self.seed is None:
             counted = np.arange(part.start, part.stop) < self.examples
             # Keras divides a batch's loss by its rows, filling included; the factor makes that a mean over the others.
-            weights = counted * (len(order) / self.examples)
+            weights = counted[of_host] * (len(order) / self.examples)
             made = (x, y, (weights if self.weights is None else weights * self.weights[rows]).astype("float32"))
         elif self.weights is not None:
             made = (x, y, self.weights[rows].astype("float32"))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from paceline import atomic, checkpoint, compilation, device, optimizers, recovery, throughput
+from paceline import atomic, checkpoint, compilation, device, distribute, optimizers, recovery, throughput
 from paceline.batches import Batches
 from paceline.course import Course
 from paceline.errors import PacelineError
@@ -20,7 +20,7 @@ from paceline.keras_training import Training
 from paceline.keras_watch import Stretch, Watch
 from paceline.progress import Progress
 from paceline.recipe import Precision, Recipe
-from paceline.record import Run
+from paceline.record import Run, software
 from paceline.recovery import Diverged
 from paceline.stop import Listener
 from paceline.tensorboard import Events
@@ -55,6 +55,7 @@ def prepare(requested: str, *, seed: int, precision: Precision = "auto") -> devi
     Raises:
         PacelineError: the device asked for cannot be used; see `device.for_keras`.
     """
+    distribute.join()
     chosen = device.for_keras(requested, precision=precision)
     keras.config.set_dtype_policy(chosen.precision)
     keras.utils.set_random_seed(seed)
@@ -111,7 +112,9 @@ def fit(
             an extra that is not installed.
     """
     course = Course("epoch", f"validation_{monitor}", larger_is_better, early_stopping_epochs if validation else 0)
-    training = Training(model, course, train, validation, epochs=epochs, stage=stage, run=run)
+    spread = distribute.spread()
+    distribute.check_alike({**software(), "configuration": run.config.model_dump(mode="json")})
+    training = Training(model, course, train, validation, epochs=epochs, stage=stage, run=run, spread=spread)
     course = training.course
     progress.begin(stage, step=course.step)
     before = run.clock.spans()
@@ -132,20 +135,23 @@ def fit(
         while not course.ended:
             train.start_epoch(course.step)  # Keras looks at a batch before it begins
             try:
-                model.fit(
-                    train,
-                    validation_data=validation,
-                    initial_epoch=course.step,
-                    epochs=epochs,
-                    callbacks=[watch],
-                    shuffle=False,  # Batches shuffles, by epoch, so that a resumed run sees the same order
-                    verbose=0,
-                )
+                with distribute.over(model, spread):
+                    model.fit(
+                        train,
+                        validation_data=validation,
+                        initial_epoch=course.step,
+                        epochs=epochs,
+                        callbacks=[watch],
+                        shuffle=False,  # Batches shuffles, by epoch, so that a resumed run sees the same order
+                        verbose=0,
+                    )
             except Diverged as found:
                 watch.abandoned()
                 training.roll_back(found)
             except Exception as error:
-                if not recovery.out_of_memory(error):
+                if distribute.lost_host(error):
+                    raise distribute.gone() from error
+                if not recovery.out_of_memory(error) or spread.hosts > 1:
                     raise
                 watch.abandoned()
                 watch.uncompiled()

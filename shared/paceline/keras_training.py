@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import gc
 import io
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from paceline import checkpoint, device, optimizers, recovery, schedules
+from paceline import checkpoint, device, distribute, optimizers, recovery, schedules
 from paceline.batches import Batches
 from paceline.course import Course
+from paceline.distribute import Spread
 from paceline.errors import PacelineError
 from paceline.record import Run
 from paceline.recovery import Diverged, Recovery
@@ -23,6 +25,8 @@ from paceline.tensorboard import Events
 device.keras_backend()  # settles it before Keras looks for one
 
 import keras  # noqa: E402 -- after its backend
+
+FILES = ("course.json", "recovery.json", "variables.npz", "best.npz")  # of a checkpoint
 
 
 class Training:
@@ -38,7 +42,9 @@ class Training:
         epochs: int,
         stage: str,
         run: Run,
+        spread: Spread = Spread(),  # noqa: B008 -- frozen
     ) -> None:
+        self.spread = spread
         self.model, self.course, self.train, self.validation = model, course, train, validation
         self.epochs, self.run = epochs, run
         self.folder = run.folder / "checkpoints" / stage
@@ -51,14 +57,16 @@ class Training:
         found, damaged = checkpoint.latest(self.folder)
         for sentence in damaged:
             run.warn(sentence)
-        if found is not None:
-            self.course = Course.load(found.files["course.json"])
-            self.recovery = Recovery.load(found.files["recovery.json"])
+        files = {} if found is None else found.files
+        files = {name: data for name in FILES if (data := distribute.agreed(files.get(name))) is not None}
+        if files:
+            self.course = Course.load(files["course.json"])
+            self.recovery = Recovery.load(files["recovery.json"])
         self._divide()
-        if found is not None:
-            _assign(self._variables(), _unpack(found.files["variables.npz"]))
-            if "best.npz" in found.files:
-                self.best = _unpack(found.files["best.npz"])
+        if files:
+            _assign(self._variables(), _unpack(files["variables.npz"]))
+            if "best.npz" in files:
+                self.best = _unpack(files["best.npz"])
         elif self.schedule is not None:
             self.schedule.end_at(epochs * len(train) // self.recovery.micro_batches)
         self.state = _copies(self._variables())
@@ -146,7 +154,12 @@ class Training:
         self.save()
 
     def save(self) -> None:
-        """Write a checkpoint of the last good epoch, and the run record as it stands."""
+        """Write a checkpoint of the last good epoch, and the run record as it stands; of several hosts, the first."""
+        if self.spread.host == 0:
+            self._write()
+        self.saved_at, self.saved_epoch = self.run.clock.elapsed(), self.course.step
+
+    def _write(self) -> None:
         with self.run.phase("checkpoint"):
             files = {
                 "variables.npz": _pack(self.state),
@@ -157,7 +170,6 @@ class Training:
                 files["best.npz"] = _pack(self.best)
             checkpoint.save(self.folder, self.course.step, files)
             self.run.save()
-        self.saved_at, self.saved_epoch = self.run.clock.elapsed(), self.course.step
 
     def record_overdue(self) -> None:
         """Close the record from another thread while a step does not return."""
@@ -209,9 +221,10 @@ class Training:
         self.schedule.scale.assign(scale)
 
     def _divide(self) -> None:
-        self.train.divide(self.recovery.micro_batches)
+        over = asdict(self.spread)
+        self.train.divide(self.recovery.micro_batches, **over)
         if self.validation is not None:
-            self.validation.divide(self.recovery.validation_parts)
+            self.validation.divide(self.recovery.validation_parts, **over)
         if self.recovery.micro_batches != (self.model.optimizer.gradient_accumulation_steps or 1):
             optimizers.accumulate(self.model.optimizer, self.recovery.micro_batches)
             self.model.train_function = None  # to be compiled anew

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from paceline import device
+from paceline import device, distribute
 from paceline.errors import Stopped
 from paceline.keras_training import Training
 from paceline.progress import Progress
@@ -139,7 +139,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
             self.progress.step(course.step, course.note())
         seconds = self.clock.elapsed() - self.epoch_at
         self._tell("epoch", len(training.train), seconds, self.epoch_compiled)
-        name = "" if course.ended else self.signal()
+        name = "" if course.ended else distribute.any_host(self.signal())
         if course.ended or name or self.clock.elapsed() - training.saved_at >= self.checkpoint_seconds:
             began = self.clock.elapsed()
             training.save()
@@ -176,8 +176,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
         share = step / len(self.training.train)
         if share < 1:
             self.progress.step(self.training.course.step + share, self.training.course.note())
-            if not math.isfinite(loss):
-                raise Diverged(loss)  # no need to go through the rest of the epoch
+            if not math.isfinite(loss) and self.training.spread.hosts == 1:
+                raise Diverged(loss)  # no need to go through the rest of the epoch; hosts agree at its end
 
     def _loss(self) -> float:
         """Return the mean loss of the epoch so far, when the device has computed it."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from tqdm import tqdm
 
+from paceline import hosts
 from paceline.clock import now
 
 
@@ -77,6 +78,7 @@ class Progress:
         self._bar = tqdm(
             total=sum(steps.values()),
             unit=unit,
+            disable=not hosts.place().writes,
             mininterval=interval,
             bar_format="{desc} {n_fmt}/{total_fmt} {unit}s |{bar:20}| {elapsed} gone{postfix}",
         )

@@ -12,6 +12,7 @@ import json
 import platform
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -22,7 +23,7 @@ from typing import IO, Any
 
 from pydantic import BaseModel
 
-from paceline import atomic, lock
+from paceline import atomic, hosts, lock
 from paceline import config as configuration
 from paceline.clock import Clock
 from paceline.errors import PacelineError, Stopped
@@ -170,7 +171,8 @@ def start(
     """Open a run's record and close it whatever happens inside.
 
     A new run that a mistake of the user's, or Ctrl-C, ends before its first step leaves no folder: the error says all
-    there is. One that quarantined something keeps its folder, for the list of that.
+    there is. One that quarantined something keeps its folder, for the list of that. Of several hosts the first keeps
+    the run; the folder of another goes when it ends.
 
     Args:
         config: the resolved configuration; written to the folder as `config.toml`.
@@ -186,8 +188,12 @@ def start(
     """
     clock = Clock(started=started)
     clock.mark("import")
-    folder = _new_folder(runs_folder, name) if resume is None else resume
     earlier = [] if resume is None else _earlier_sessions(read(resume))
+    writes = hosts.place().writes
+    if not writes:
+        folder = Path(tempfile.mkdtemp(prefix="paceline-host-"))
+    else:
+        folder = _new_folder(runs_folder, name) if resume is None else resume
     with lock.hold(folder):
         with clock.span("import"):  # asking the machine and the packages what they are belongs to getting ready
             run = Run(folder, config, clock)
@@ -203,12 +209,17 @@ def start(
             run.error = str(error) or type(error).__name__
             if isinstance(error, Stopped):
                 error.folder = folder
-            empty = resume is None and isinstance(error, (PacelineError, KeyboardInterrupt)) and not _shows(folder)
+            empty = (
+                writes
+                and resume is None
+                and isinstance(error, (PacelineError, KeyboardInterrupt))
+                and not _shows(folder)
+            )
             raise
         finally:
             with run.phase("finalise"):
                 run.close()
-            if empty:
+            if empty or not writes:
                 shutil.rmtree(folder, ignore_errors=True)
 
 

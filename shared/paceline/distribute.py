@@ -1,0 +1,202 @@
+"""A training spread over devices and hosts by `keras.distribution`, each device with a part of every batch.
+
+The variables are the same everywhere and the batch is one: its mean gradient, its batch statistics and so the curve of
+the loss are those of one device with the whole batch, but for sums taken in another order (a test holds both to a
+thousandth of each other). Keep `batch_size` and `learning_rate` for the same curve; for a larger batch, multiply the
+rate by the batch's factor with SGD (Goyal et al. 2017), by its square root with Adam (Malladi et al. 2022). Only the
+fitting is spread: `over` puts the variables on all devices and takes them back, so that features, scores and files are
+made as on one device. `join` owns the connection of hosts, `agreed` and `any_host` what they must decide alike.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from paceline import device, hosts
+from paceline.errors import PacelineError
+
+device.keras_backend()  # settles it before Keras looks for one
+
+import keras  # noqa: E402 -- after its backend
+
+JOIN_SECONDS = 50  # for the others to be there
+SILENCE_SECONDS = 40  # after which a host that does not answer counts as gone
+LEAVE_SECONDS = 10
+LOST = ("connection", "gloo", "nccl", "coordination", "unavailable", "deadline", "heartbeat", "aborted", "peer")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Over what a batch is divided.
+
+    Attributes:
+        devices: of all hosts together.
+        host: this one's number, from 0.
+        hosts: how many there are; each gives its own part of every batch.
+    """
+
+    devices: int = 1
+    host: int = 0
+    hosts: int = 1
+
+
+def join() -> hosts.Place:
+    """Connect this process with the others that the environment names; alone it does nothing. Call before JAX is used.
+
+    Raises:
+        PacelineError: a host is not there in time, has other versions, or the backend is not JAX.
+    """
+    place = hosts.place()
+    if place.count == 1 or _joined():
+        return place
+    backend = keras.backend.backend()
+    if backend != "jax":
+        raise PacelineError(f"Several hosts train with JAX only, and KERAS_BACKEND is '{backend}'.", "Unset it.")
+    import jax
+
+    try:
+        jax.distributed.initialize(  # what keras.distribution.initialize calls, which leaves no choice of times
+            place.coordinator,
+            place.count,
+            place.number,
+            initialization_timeout=JOIN_SECONDS,
+            heartbeat_timeout_seconds=SILENCE_SECONDS,
+            shutdown_timeout_seconds=LEAVE_SECONDS,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise PacelineError(
+            f"Host {place.number} of {place.count} found no meeting at {place.coordinator} in {JOIN_SECONDS} s: "
+            f"{str(error).splitlines()[0][:200]}.",
+            "Start the same command on every host, and see that the port of host 0 can be reached.",
+        ) from None
+    return place
+
+
+def check_alike(facts: Any) -> None:
+    """See that every host has the same `facts` (versions, configuration), as JSON types.
+
+    Raises:
+        PacelineError: on every host, when one differs.
+    """
+    if hosts.place().count == 1:
+        return
+    texts = [json.dumps(each, sort_keys=True) for each in _gather(facts)]
+    different = [number for number, text in enumerate(texts) if text != texts[0]]
+    if different:
+        first, other = json.loads(texts[0]), json.loads(texts[different[0]])
+        what = next((key for key in first if first[key] != other.get(key)), "what they are given")
+        raise PacelineError(
+            f"Host {different[0]} differs from host 0 in {what}: {other.get(what)!r} and {first.get(what)!r}.",
+            "Install the same lock and start the same command on every host.",
+        )
+
+
+def spread() -> Spread:
+    """Return what a training is divided over: every device of the kind in use, on every host."""
+    place = hosts.place()
+    if keras.backend.backend() != "jax":
+        return Spread()
+    return Spread(len(keras.distribution.list_devices(_kind())), place.number, place.count)
+
+
+@contextmanager
+def over(model: keras.Model, spread: Spread) -> Iterator[None]:
+    """Put the variables of the built `model` and of its optimizer on all devices; take them back at the end."""
+    if spread.devices == 1:
+        yield
+        return
+    parallel = keras.distribution.DataParallel(
+        devices=keras.distribution.list_devices(_kind()), auto_shard_dataset=False
+    )
+    for variable in _variables(model):
+        variable._layout = parallel.get_variable_layout(variable)
+        variable.assign(np.array(variable.value))
+    try:
+        with parallel.scope():
+            yield
+    finally:
+        import jax
+
+        for variable in _variables(model):
+            variable._layout = None
+            variable._value = jax.device_put(np.array(variable.value))
+        model.train_function = model.test_function = model.predict_function = None  # compiled for all devices
+
+
+def agreed(data: bytes | None) -> bytes | None:
+    """Return what host 0 gave: the state that all go on from."""
+    if hosts.place().count == 1:
+        return data
+    from jax.experimental import multihost_utils
+
+    size = int(multihost_utils.broadcast_one_to_all(np.int64(-1 if data is None else len(data))))
+    if size < 0:
+        return None
+    mine = np.frombuffer(data, np.uint8) if hosts.place().writes and data is not None else np.zeros(size, np.uint8)
+    return bytes(np.asarray(multihost_utils.broadcast_one_to_all(mine)).tobytes())
+
+
+def any_host(word: str) -> str:
+    """Return the word of the first host that has one, on every host alike: a signal reaches one of them first."""
+    if hosts.place().count == 1:
+        return word
+    return next((str(each) for each in _gather(word) if each), "")
+
+
+def lost_host(error: Exception) -> bool:
+    """Return whether `error` is what the backend says when another host has gone."""
+    text = str(error).lower()
+    return hosts.place().count > 1 and isinstance(error, (RuntimeError, ValueError)) and any(w in text for w in LOST)
+
+
+def gone() -> PacelineError:
+    """Return the error of a training whose other host has gone, and let this process end without waiting for it."""
+    atexit.register(_leave)
+    return PacelineError(
+        "Another host has gone, and a training goes on with all or none.",
+        "See what ended it, then start every host again with --resume RUN: at most an epoch is lost.",
+    )
+
+
+def _leave() -> None:
+    """End the process as failed; the backend's own farewell would wait for the lost host, then abort."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def _gather(value: Any) -> list[Any]:
+    """Return the JSON value of every host, in the order of their numbers."""
+    from jax.experimental import multihost_utils
+
+    data = np.frombuffer(json.dumps(value).encode(), np.uint8)
+    sizes = np.asarray(multihost_utils.process_allgather(np.int64(len(data)))).ravel()
+    padded = np.zeros(int(sizes.max()), np.uint8)
+    padded[: len(data)] = data
+    rows = np.asarray(multihost_utils.process_allgather(padded)).reshape(len(sizes), -1)
+    return [json.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
+
+
+def _joined() -> bool:
+    import jax
+
+    return bool(jax.distributed.is_initialized())
+
+
+def _kind() -> str:
+    import jax
+
+    return str(jax.default_backend())
+
+
+def _variables(model: keras.Model) -> Sequence[Any]:
+    return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
