@@ -131,6 +131,11 @@ def load_config(model: type[Model], arguments: argparse.Namespace) -> Model:
             )
         return config.load(model, resume / "config.toml")
     overrides = [*arguments.overrides, *([f"train.device={device}"] if device else [])]
+    overrides += [
+        f"tune.{name}={json.dumps(value)}"
+        for name in ("study", "sampler", "workers", "vary")
+        if (value := getattr(arguments, name, None)) is not None
+    ]
     return config.load(model, arguments.config or Path("config.toml"), overrides)
 
 
@@ -145,6 +150,40 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `train`."""
     parser.add_argument("--device", choices=("auto", "cpu", "gpu", "tpu"), help="the same as --set train.device=...")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped or killed")
+    parser.add_argument(
+        "--runs", type=Path, default=RUNS, metavar="FOLDER", help="where runs are kept (default: %(default)s)"
+    )
+
+
+def tune_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `tune`."""
+    parser.add_argument(
+        "--study", metavar="NAME", help="the same as --set tune.study=NAME; a known one is gone on with"
+    )
+    parser.add_argument(
+        "--sampler",
+        choices=("tpe", "random", "grid", "gp", "cmaes", "qmc"),
+        help="the same as --set tune.sampler=...",
+    )
+    parser.add_argument(
+        "--vary",
+        action="append",
+        metavar="KEY[=VALUE,VALUE]",
+        help="vary this key alone, among these values; may be repeated (default: all of tune.py)",
+    )
+    parser.add_argument("--trials", type=int, metavar="N", help="trials in all (default: tune.trials, or what fits)")
+    parser.add_argument(
+        "--time-budget", metavar="TIME", help="everything ends within it, the final run included: 30m, 1h30m"
+    )
+    parser.add_argument("--finish-by", metavar="TIME", help="the same as a time of day: 17:00")
+    parser.add_argument("--workers", type=int, metavar="N", help="the same as --set tune.workers=N")
+    parser.add_argument(
+        "--storage",
+        metavar="URL",
+        help="a database that several machines share, postgresql://user@host/name; also from PACELINE_STORAGE, "
+        "which keeps a password out of the list of processes (default: a file below tune/)",
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "gpu", "tpu"), help="the same as --set train.device=...")
     parser.add_argument(
         "--runs", type=Path, default=RUNS, metavar="FOLDER", help="where runs are kept (default: %(default)s)"
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, time
 from pathlib import Path
 from typing import Any, TypeVar
@@ -72,6 +72,18 @@ def _iso(value: Any) -> str:
     return text
 
 
+def replace(config: Model, values: Mapping[str, Any], *, source: str) -> Model:
+    """Return `config` with other `values`, by `section.key`; a text is read as after `--set`.
+
+    Raises:
+        PacelineError: a key is unknown or a value does not fit; `source` is named as where they come from.
+    """
+    changed = config.model_dump(mode="json")
+    for key, value in values.items():
+        _put(changed, key, key.split("."), _value(value) if isinstance(value, str) else value)
+    return check(type(config), changed, source=source)
+
+
 def dump(config: BaseModel) -> str:
     """Return `config` as TOML with every key, in the model's order, each with its description as a comment.
 
@@ -111,11 +123,14 @@ def _apply(values: dict[str, Any], override: str) -> None:
     names = key.strip().split(".")
     if not equals or len(names) < 2 or not all(names):
         raise PacelineError(f"--set got '{override}'.", "Write it as section.key=value, for example train.seed=7.")
-    value = _value(text.strip())
+    _put(values, override, names, _value(text.strip()))
+
+
+def _put(values: dict[str, Any], given: str, names: Sequence[str], value: Any) -> None:
     for name in names[:-1]:
         values = values.setdefault(name, {})
         if not isinstance(values, dict):
-            raise PacelineError(f"--set got '{override}', but '{name}' is no section.", "See config.toml for its keys.")
+            raise PacelineError(f"--set got '{given}', but '{name}' is no section.", "See config.toml for its keys.")
     values[names[-1]] = value
 
 

@@ -180,7 +180,8 @@ class _Boosting:
                 with self.run.phase("validation/training_score"):
                     row[f"train_{self.metric}"] = self.watched_train.score(self.booster, course.step)
             course.rows.append(row | {"elapsed_seconds": round(self.run.clock.elapsed(), 3)})
-            self.run.log(row)
+            if (reason := self.run.log(row)) and not course.ended:
+                course.ended = reason
 
     def save(self) -> None:
         """Write a checkpoint and the run record as it stands."""

@@ -85,7 +85,7 @@ class Training:
             row[f"{part}_{name.removeprefix('val_')}"] = float(value)
         if self.schedule is not None:
             row["learning_rate"] = self._learning_rate()
-        self.run.log(row)
+        reason = self.run.log(row)
         if recovery.diverged([earlier["train_loss"] for earlier in course.rows], row["train_loss"]):
             raise Diverged(row["train_loss"])
         course.step += 1
@@ -98,6 +98,7 @@ class Training:
             self.best = self._kept_of_state()
         if course.step == self.epochs and not course.ended:
             course.ended = f"all {self.epochs} epochs"
+        course.ended = course.ended or reason
 
     def roll_back(self, found: Diverged) -> None:
         """Go back to the end of the last good epoch, with half the learning rate.

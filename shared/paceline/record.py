@@ -83,12 +83,18 @@ class Run:
         """Give the block's time to the phase `name`, less what inner phases claim; `data/read` is a part of `data`."""
         return self.clock.span(name)
 
-    def log(self, values: dict[str, Any]) -> None:
-        """Add a line to `metrics.jsonl`: a step's number and its values, with the seconds since the run's start."""
+    def log(self, values: dict[str, Any]) -> str:
+        """Add a line to `metrics.jsonl`: a step's number and its values, with the seconds since the run's start.
+
+        Returns:
+            Why training is to end after this step: always empty here, for a run decides by its own patience; a trial
+            of a search (`tune.trial`) may be pruned, or out of time.
+        """
         if self._metrics is None:
             self._metrics = (self.folder / "metrics.jsonl").open("a", encoding="utf-8", buffering=1 << 16)
         line = {"elapsed_seconds": round(self.clock.elapsed(), 3), **atomic.plain(values)}
         self._metrics.write(json.dumps(line, allow_nan=False) + "\n")
+        return ""
 
     def warn(self, sentence: str) -> None:
         """Keep a sentence for the report's warnings, once, and show it on standard error now."""

@@ -36,6 +36,14 @@ def _train(arguments: Namespace) -> dict[str, Any]:
     return train.train(config, runs_folder=arguments.runs, command=command, started=started, resume=arguments.resume)
 
 
+def _tune(arguments: Namespace) -> dict[str, Any]:
+    from fraud_detection import tune
+    from paceline.tune import command
+
+    config = _config(arguments)
+    return command.from_arguments(tune.TASK, config, arguments, cli.command_line(PROGRAM))
+
+
 def _evaluate(arguments: Namespace) -> dict[str, Any]:
     from fraud_detection import predict
 
@@ -99,6 +107,7 @@ COMMANDS = [
         "data", "audit the configured transactions: counts, classes, defects, quarantined rows", _data, _data_arguments
     ),
     Command("train", "train, score on the test days, write the report", _train, _train_arguments),
+    Command("tune", "search for better settings, then train the best", _tune, cli.tune_arguments),
     Command(
         "evaluate", "score a run on its test days, with intervals and slices", _evaluate, _run_argument, of_a_run=True
     ),

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from paceline.config import Section
+from paceline.tune.settings import Tune
 
 
 def _day(text: str) -> str:
@@ -156,6 +157,7 @@ class Config(Section):
     model: Model = Model()
     train: Train = Train()
     transfer: Transfer = Transfer()
+    tune: Tune = Tune()
     report: Report = Report()
 
     @model_validator(mode="after")

@@ -1,0 +1,44 @@
+"""What a project brings to a search: its space, its objective, and how it trains for good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from paceline.tune.space import Space
+from paceline.tune.trial import Outcome, Trial
+
+Config = TypeVar("Config", bound=BaseModel)
+Prepared = TypeVar("Prepared")
+
+
+@dataclass(frozen=True)
+class Task(Generic[Config, Prepared]):
+    """A project's side of a search, all of it functions at the top of a module, for worker processes import them.
+
+    Attributes:
+        score: the name of the quality, for people: `average_precision`.
+        monitor: the name of the score that is watched while training, as rows of a run's history have it.
+        larger_is_better: of both.
+        space: what a configuration may vary.
+        part_steps: the most steps of one training.
+        trainings: how many trainings `train` makes, each about as long as one of a trial's.
+        prepare: everything that trials share, once for each process; it must leave the test data out.
+        objective: trains and judges one trial on what `prepare` returned.
+        limits: the names of the limits that the objective measures.
+        train: trains settings for good and leaves a run, as the command `train` does.
+    """
+
+    score: str
+    monitor: str
+    larger_is_better: bool
+    space: Callable[[Config], Space]
+    part_steps: Callable[[Config], int]
+    trainings: Callable[[Config], int]
+    prepare: Callable[[Config], Prepared]
+    objective: Callable[[Prepared, Trial[Config]], Outcome]
+    limits: tuple[str, ...]
+    train: Callable[..., dict[str, Any]]

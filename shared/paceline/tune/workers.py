@@ -1,0 +1,192 @@
+"""Several processes on one study: each has its share of the cores, one that is killed is replaced, its trial redone.
+
+What a killed worker of this command was at is put back in the queue at once, for this process sees it die. A worker of
+another machine is missed when its heartbeat stops (see `storage`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import platform
+import signal
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+from typing import Any, Generic, TypeVar
+
+import optuna
+from optuna.trial import TrialState
+from pydantic import BaseModel
+
+from paceline import device
+from paceline.errors import PacelineError, Stopped
+from paceline.stop import Listener
+from paceline.tune import search, space, storage
+from paceline.tune.task import Task
+
+Config = TypeVar("Config", bound=BaseModel)
+Prepared = TypeVar("Prepared")
+
+LOOK_SECONDS = 1.0
+MOST_REPLACED = 3  # workers, for each asked for
+SEEDS_APART = 100_003  # between workers; sessions of one worker are apart by their trials
+
+
+@dataclass(frozen=True)
+class Part(Generic[Config, Prepared]):
+    """What a worker needs to take part; it goes to another process, so it holds no study and no data.
+
+    Attributes:
+        task: the project's side.
+        config: the settings that trials start from.
+        url: of the storage.
+        study: its name there.
+        parameters: what varies.
+        deadline: see `search.Budget`; the performance counter is the machine's, so all its processes read the same.
+        setup_seconds: see `search.Budget`.
+        finish_seconds: see `search.Budget`.
+        trainings: see `search.Budget`.
+        repeats: see `search.Budget`.
+        comparison_seconds: see `search.Budget`.
+        trials: in all; None: as many as fit.
+        seed: of the sampler.
+    """
+
+    task: Task[Config, Prepared]
+    config: Config
+    url: str
+    study: str
+    parameters: space.Space
+    deadline: float | None
+    setup_seconds: float
+    finish_seconds: float
+    trainings: float
+    repeats: int
+    comparison_seconds: float
+    trials: int | None
+    seed: int
+
+    def budget(self) -> search.Budget:
+        """Return the time there is."""
+        return search.Budget(
+            self.deadline,
+            setup_seconds=self.setup_seconds,
+            finish_seconds=self.finish_seconds,
+            trainings=self.trainings,
+            repeats=self.repeats,
+            comparison_seconds=self.comparison_seconds,
+        )
+
+
+def run(part: Part[Any, Any], count: int, *, permits: int | None, tell: Callable[[], None]) -> None:
+    """Search with `count` processes until each has come to its end.
+
+    Args:
+        part: what they need.
+        count: processes.
+        permits: trials that may begin; None: any number.
+        tell: called about every second, for the progress line.
+
+    Raises:
+        Stopped: a signal asked for the end; trials under way are in the queue again.
+        PacelineError: what a worker refused, or workers that die one after the other.
+    """
+    context = multiprocessing.get_context("spawn")
+    gate = None if permits is None else context.Semaphore(permits)
+    answers = context.SimpleQueue()
+    study = optuna.load_study(storage=storage.connect(part.url), study_name=part.study)
+    numbers: dict[SpawnProcess, int] = {}
+
+    def start(number: int) -> None:
+        worker = context.Process(target=_work, args=(part, number, count, gate, answers), daemon=True)
+        worker.start()
+        numbers[worker] = number
+
+    with Listener(lambda: None) as listener:
+        for number in range(count):
+            start(number)
+        replaced, refused = 0, ""
+        while numbers:
+            wait([worker.sentinel for worker in numbers], timeout=LOOK_SECONDS)
+            tell()
+            if listener.requested:
+                _end(list(numbers))
+            for worker in [worker for worker in numbers if not worker.is_alive()]:
+                number = numbers.pop(worker)
+                worker.join()
+                lost = abandoned(study, f"{platform.node()}:{worker.pid}")
+                if worker.exitcode == 0 or listener.requested:
+                    continue
+                for _ in range(lost if gate is not None else 0):
+                    gate.release()  # type: ignore[union-attr] # a semaphore, where there are permits
+                replaced += 1
+                if replaced > MOST_REPLACED * count:
+                    refused = "Workers were killed one after the other."
+                    _end(list(numbers))
+                elif answers.empty():
+                    start(number)
+            if not answers.empty():
+                _end(list(numbers))
+        if listener.requested:
+            raise Stopped(f"{listener.requested} ended the search.", resumable=False)
+        if not answers.empty():
+            cause, remedy = answers.get()
+            raise PacelineError(cause, remedy)
+        if refused:
+            raise PacelineError(refused, "See whether memory suffices for so many: lower tune.workers.")
+
+
+def abandoned(study: optuna.Study, worker: str) -> int:
+    """Put the trials that `worker` was at back in the queue; return how many."""
+    running = [
+        trial
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if trial.user_attrs.get("worker") == worker
+    ]
+    for trial in running:
+        storage.requeue(study, trial)
+    return len(running)
+
+
+def _end(processes: list[SpawnProcess]) -> None:
+    """Ask processes to end what they do; a trial under way goes back in the queue."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+
+
+def _work(part: Part[Any, Any], number: int, count: int, gate: Any, answers: Any) -> None:
+    """The whole life of a worker process."""
+    _take_cores(number, count)
+    warnings.simplefilter("ignore")  # the first process has shown what there is to show
+    try:
+        study = optuna.load_study(storage=storage.connect(part.url), study_name=part.study)
+        search.Search(
+            part.task,
+            part.config,
+            study,
+            part.parameters,
+            part.task.prepare(part.config),
+            part.budget(),
+            trials=part.trials,
+            claim=lambda: gate is None or gate.acquire(block=False),
+            seed=part.seed + SEEDS_APART * number,
+        ).run()
+    except PacelineError as error:
+        answers.put((error.cause, error.remedy))
+    except (Stopped, KeyboardInterrupt):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _take_cores(number: int, count: int) -> None:
+    """Leave the other workers their cores, where the operating system lets a process choose: Linux."""
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    each = max(1, min(len(cores), device.usable_cores()) // count)
+    first = number * each % len(cores)
+    os.sched_setaffinity(0, cores[first : first + each])

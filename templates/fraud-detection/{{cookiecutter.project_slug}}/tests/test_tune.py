@@ -1,0 +1,78 @@
+"""The search of the fraud template: what it may vary, and that no test day has a say in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from optuna.distributions import FloatDistribution, IntDistribution
+
+from fraud_detection import data, train, tune
+from fraud_detection.config import Config, Model
+from fraud_detection.splits import PrequentialSplit
+from paceline import config as configuration
+from paceline.tune import command, space
+from paceline.tune.settings import Tune
+
+
+@pytest.fixture
+def searched(small: Config) -> Config:
+    """`small`, with one fold and few trials."""
+    return small.model_copy(update={"tune": Tune(trials=3, folds=1, repeats=1)})
+
+
+def values(config: Config, folder: Path) -> dict[str, Any]:
+    """Return what a search comes to that depends on data alone."""
+    answer = command.tune(tune.TASK, config, runs_folder=folder / "runs", folder=folder / "tune")
+    return {key: answer[key] for key in ("best_value", "value_before", "settings", "trials", "pruned")}
+
+
+def test_no_test_label_has_a_say(searched: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every label from the test's first day on turned around, the search comes to the same, digit for digit."""
+    honest = values(searched, tmp_path / "honest")
+    load, poisoned = data.load, []
+
+    def poison(*arguments: Any) -> pl.DataFrame:
+        table = load(*arguments)
+        later = pl.col("datetime") >= PrequentialSplit(table, searched.data).test_start
+        changed = table.with_columns(pl.when(later).then(1 - pl.col("fraud")).otherwise(pl.col("fraud")).alias("fraud"))
+        poisoned.append(int((changed["fraud"] != table["fraud"]).sum()))
+        return changed.with_columns(pl.when(later).then(0.01).otherwise(pl.col("amount")).alias("amount"))
+
+    monkeypatch.setattr(data, "load", poison)
+    assert honest == values(searched, tmp_path / "poisoned")
+    assert poisoned[0] > 100
+
+
+def test_the_best_settings_train_to_the_same_model(searched: Config, tmp_path: Path) -> None:
+    """`train` with the config.toml that a search wrote gives the final run's model, byte for byte."""
+    answer = command.tune(tune.TASK, searched, runs_folder=tmp_path / "runs", folder=tmp_path / "tune")
+    best = configuration.load(Config, Path(answer["config"]))
+    again = train.train(best, runs_folder=tmp_path / "again")
+    assert (Path(answer["best_run"]) / "model.ubj").read_bytes() == (Path(again["run"]) / "model.ubj").read_bytes()
+    assert json.loads((Path(answer["best_run"]) / "run.json").read_text())["config"] == best.model_dump(mode="json")
+
+
+@pytest.mark.parametrize("name", ["xgboost", "mlp", "logistic_regression"])
+def test_the_default_settings_lie_in_the_space(name: Any) -> None:
+    """Every range holds the default, so that nothing has to be widened, and every end of it is allowed."""
+    config = Config(model=Model(name=name))
+    ranges = tune.space(config)
+    assert ranges == space.chosen(ranges, config, ())
+    for key, distribution in ranges.items():
+        assert isinstance(distribution, (FloatDistribution, IntDistribution))
+        for end in (distribution.low, distribution.high):
+            space.applied(config, {key: end})
+
+
+def test_cards_alerted_a_day_counts_a_card_once_a_day(examples: Any) -> None:
+    """Two alerts on one card and day are one call."""
+    assert 0 == tune.cards_alerted_a_day(examples, np.zeros(len(examples.y), bool))
+    day, card = examples.days[0], examples.customers[0]
+    same = ((examples.days == day).to_numpy()) & (examples.customers == card)
+    assert same.sum() > 1
+    assert 1 / examples.days.n_unique() == tune.cards_alerted_a_day(examples, same)

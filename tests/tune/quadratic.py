@@ -1,0 +1,138 @@
+"""A task whose quality is known: no data, no framework, steps that take the time that a test says."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any, Literal
+
+from optuna.distributions import FloatDistribution, IntDistribution
+from pydantic import Field
+
+from paceline import record
+from paceline.config import Section
+from paceline.errors import PacelineError
+from paceline.tune.settings import Tune
+from paceline.tune.space import Space
+from paceline.tune.task import Task
+from paceline.tune.trial import Outcome, Trial
+
+
+class Time:
+    """A clock that moves when the task works."""
+
+    def __init__(self) -> None:
+        self.reading = 0.0
+
+    def __call__(self) -> float:
+        """Return the reading."""
+        return self.reading
+
+
+class Data(Section):
+    """Nothing is read."""
+
+    source: str = "none"
+
+
+class Model(Section):
+    """What is varied."""
+
+    depth: int = Field(4, ge=1)
+
+
+class Train(Section):
+    """What is varied."""
+
+    seed: int = 0
+    rate: float = Field(0.5, gt=0)
+    steps: int = 10
+    behave: Literal["well", "fail", "refuse", "nan", "kill once"] = "well"
+    marks: str = ""  # a folder, for what a task has to remember beyond a process
+
+
+class Config(Section):
+    """The settings of the task."""
+
+    data: Data = Data()
+    model: Model = Model()
+    train: Train = Train()
+    tune: Tune = Tune(trials=8, repeats=2)
+
+
+time = Time()
+step_seconds = 1.0
+
+
+def space(config: Config) -> Space:
+    """Two ranges."""
+    return {"train.rate": FloatDistribution(0.01, 1.0, log=True), "model.depth": IntDistribution(1, 8)}
+
+
+def quality(config: Config) -> float:
+    """Best at a rate of 0.1 and a depth of 6."""
+    return 1 - abs(config.train.rate - 0.1) - 0.05 * abs(config.model.depth - 6)
+
+
+def objective(prepared: str, trial: Trial[Config]) -> Outcome:
+    """Rise step by step to the quality of the settings, on each fold."""
+    config = trial.config
+    if config.train.behave == "fail":
+        raise ZeroDivisionError("nothing to divide by")
+    if config.train.behave == "refuse" and trial.number:
+        raise PacelineError("The rate is refused.", "Take another.")
+    if config.train.behave == "kill once" and trial.number == 2:
+        mark = Path(config.train.marks) / "killed"
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    for _ in range(config.tune.folds):
+        value = 0.0
+        for step in range(1, config.train.steps + 1):
+            time.reading += step_seconds
+            value = quality(config) * step / config.train.steps
+            if trial.run.log({"step": step, "validation_quality": value}):
+                break
+        trial.part_ended(value)
+    if config.train.behave == "nan":
+        return Outcome(float("nan"))
+    return Outcome(value + 0.001 * config.train.seed, limits={"depth": config.model.depth - 5.0}, notes={"cost": 2.0})
+
+
+def train(config: Config, *, runs_folder: Path, command: str = "", started: float | None = None) -> dict[str, Any]:
+    """Leave a run as the command `train` does."""
+    with record.start(config, runs_folder, name="quadratic", command=command, started=started) as run:
+        run.scores = {"quality": {"value": quality(config)}}
+        (run.folder / "model.json").write_text(json.dumps(config.model_dump(mode="json", exclude={"tune"})))
+    return {"run": str(run.folder), "scores": run.scores, "status": run.status}
+
+
+def prepare(config: Config) -> str:
+    """Nothing has to be read."""
+    return "prepared"
+
+
+def part_steps(config: Config) -> int:
+    """Return the steps of a fold."""
+    return config.train.steps
+
+
+def trainings(config: Config) -> int:
+    """Return what `train` makes."""
+    return 1
+
+
+TASK: Task[Config, str] = Task(
+    score="quality",
+    monitor="validation_quality",
+    larger_is_better=True,
+    space=space,
+    part_steps=part_steps,
+    trainings=trainings,
+    prepare=prepare,
+    objective=objective,
+    limits=("depth",),
+    train=train,
+)

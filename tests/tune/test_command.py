@@ -1,0 +1,158 @@
+"""A search from top to bottom: what it leaves, what it promises, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from paceline import config as configuration
+from paceline.errors import PacelineError
+from paceline.tune import command
+from paceline.tune.settings import Tune
+
+
+@pytest.fixture
+def tune(quadratic: ModuleType, tmp_path: Path) -> Any:
+    """A function that searches in an empty folder with the given `[tune]` and `[train]`, and returns the answer."""
+
+    def run(train: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
+        arguments = {key: settings.pop(key) for key in ("trials", "storage_url", "budget_seconds") if key in settings}
+        tune = Tune(**{"trials": 8, "repeats": 2, **settings})
+        config = quadratic.Config(train=quadratic.Train(**(train or {})), tune=tune)
+        return command.tune(
+            quadratic.TASK, config, runs_folder=tmp_path / "runs", folder=tmp_path / "tune", **arguments
+        )
+
+    return run
+
+
+def report(tmp_path: Path, study: str = "study") -> dict[str, Any]:
+    """Return the facts beside the report."""
+    found: dict[str, Any] = json.loads((tmp_path / "tune" / study / "report.json").read_text())
+    return found
+
+
+def test_a_search_leaves_a_trained_run_a_configuration_and_a_report(tune: Any, tmp_path: Path) -> None:
+    """The answer names them; the best is at least as good as the beginning, which is trial 0."""
+    answer = tune()
+    assert {"best_run", "best_value", "trials", "wall_seconds", "report", "config"} <= set(answer)
+    assert 8 == answer["trials"]
+    assert answer["best_value"] >= answer["value_before"]
+    assert "done" == json.loads((Path(answer["best_run"]) / "run.json").read_text())["status"]
+    page = (tmp_path / "tune" / "study" / "report.html").read_text()
+    for title in ("How the search went", "Was it worth it?", "What mattered", "Settings beside", "Quality against"):
+        assert title in page
+    facts = report(tmp_path)
+    assert 8 == sum(row["trials"] for row in facts["time_by_trial_state"])
+    assert facts["best_value"] == answer["best_value"]
+
+
+def test_the_winning_configuration_reproduces_the_run(tune: Any, quadratic: ModuleType, tmp_path: Path) -> None:
+    """`train` with the written config.toml gives the same model, byte for byte."""
+    answer = tune()
+    best = configuration.load(quadratic.Config, Path(answer["config"]))
+    again = quadratic.train(best, runs_folder=tmp_path / "again")
+    models = [(Path(run) / "model.json").read_bytes() for run in (answer["best_run"], again["run"])]
+    assert models[0] == models[1]
+    assert answer["settings"]["model.depth"] == best.model.depth
+
+
+def test_the_same_command_goes_on(tune: Any, tmp_path: Path) -> None:
+    """A known study keeps its trials; the number asked for counts them all."""
+    first = tune(trials=5)
+    second = tune(trials=9)
+    assert (5, 9) == (first["trials"], second["trials"])
+    assert second["best_value"] >= first["best_value"]
+    values = [row["settings"]["rate"] for row in report(tmp_path)["best_trials"]]
+    assert len(set(values)) == len(values), "a session repeats no trial of an earlier one"
+
+
+def test_another_search_space_is_refused(tune: Any) -> None:
+    """Its trials would not be comparable: the sentence names what differs."""
+    tune(trials=2)
+    with pytest.raises(PacelineError, match=r"was made with another search space: train.rate 0.01 to 1.0 \(log\)"):
+        tune(vary=("model.depth",))
+    with pytest.raises(PacelineError, match=r"was made with train.steps = 10, now 12\. Take another name"):
+        tune({"steps": 12})
+
+
+@pytest.mark.parametrize(
+    ("expected", "vary"),
+    [
+        ("There is no key 'train.rat' to vary. Did you mean 'train.rate'?", "train.rat"),
+        ("There is no key 'train.rat' to vary. Did you mean 'train.rate'?", "train.rat=1,2"),
+        ("tune.py has no range for 'train.steps'.", "train.steps"),
+        ("The grid of 'train.rate' is empty. Name values", "train.rate="),
+        ("[train] rate is -1.", "train.rate=-1"),
+        ("'data.source' cannot vary", "data.source=a,b"),
+    ],
+)
+def test_what_cannot_vary_is_refused(expected: str, vary: str, tune: Any) -> None:
+    """One sentence of cause, one of remedy."""
+    with pytest.raises(PacelineError) as refused:
+        tune(vary=(vary,))
+    assert str(refused.value).startswith(expected)
+
+
+def test_a_grid_is_tried_whole(tune: Any, tmp_path: Path) -> None:
+    """Every combination once, the beginning among them, whatever number is asked for."""
+    answer = tune(sampler="grid", vary=("train.rate=0.1,0.5", "model.depth=4,6"), trials=100)
+    assert 4 == answer["trials"]
+    assert {"train.rate": 0.1, "model.depth": 6} == answer["settings"]
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc", "tpe"])
+def test_samplers_search(sampler: str, tune: Any) -> None:
+    """Each goes through as many trials as asked for."""
+    assert 6 == tune(sampler=sampler, trials=6, repeats=0)["trials"]
+
+
+def test_a_limit_is_kept(tune: Any) -> None:
+    """The best quality lies at a depth of 6, but 5 is the most that the limit allows."""
+    grid = {"sampler": "grid", "vary": ("train.rate=0.1,0.5", "model.depth=4,5,6"), "trials": 100}
+    assert 6 == tune(**grid, study="free")["settings"]["model.depth"]
+    assert 5 == tune(**grid, study="limited", limits=("depth",))["settings"]["model.depth"]
+    with pytest.raises(PacelineError, match=r"tune.limits names 'width', which is not measured\. It knows depth\."):
+        tune(limits=("width",))
+
+
+def test_two_objectives_give_a_front(tune: Any, tmp_path: Path) -> None:
+    """Quality and time: nothing is pruned, and no trial of the front is both slower and no better than another."""
+    answer = tune(objectives="quality_and_time", trials=10)
+    assert (10, 0) == (answer["trials"], answer["pruned"])
+    edge = sorted(report(tmp_path)["pareto_front"], key=lambda row: row["seconds"])
+    assert [row["value"] for row in edge] == sorted(row["value"] for row in edge)
+    assert answer["best_value"] == edge[-1]["value"]
+
+
+def test_settings_that_fail_at_once_are_said_so(tune: Any) -> None:
+    """Trial 0 has the present settings: what is wrong with them is the search's error."""
+    with pytest.raises(PacelineError, match=r"The present settings fail: ZeroDivisionError: nothing to divide by"):
+        tune({"behave": "fail"})
+    with pytest.raises(PacelineError, match=r"The present settings fail: Its quality is nan"):
+        tune({"behave": "nan"}, study="nan")
+
+
+def test_trials_that_fail_are_counted_and_listed(tune: Any, tmp_path: Path) -> None:
+    """A space that the model refuses loses its trials, not the search; the best is then the beginning."""
+    answer = tune({"behave": "refuse"}, trials=4)
+    facts = report(tmp_path)
+    assert [1, 2, 3] == [row["trial"] for row in facts["failures"]]
+    assert {"The rate is refused. Take another."} == {row["error"] for row in facts["failures"]}
+    assert answer["value_before"] == answer["best_value"]
+
+
+def test_a_storage_that_is_not_there_is_refused_without_its_password(tune: Any) -> None:
+    """The address is named, its user and password hidden."""
+    with pytest.raises(PacelineError, match=r"cannot be reached") as refused:
+        tune(storage_url="postgresql://user:topsecret@127.0.0.1:1/none")
+    assert "postgresql+pg8000://(hidden)@127.0.0.1:1/none" in str(refused.value)
+    assert "topsecret" not in str(refused.value)
+    with pytest.raises(PacelineError, match="The storage 'nonsense' is no address"):
+        tune(storage_url="nonsense")
+    with pytest.raises(PacelineError, match="The storage 'who://x' is no address"):
+        tune(storage_url="who://x")
