@@ -101,70 +101,75 @@ def tune(
     parameters = space.chosen(task.space(config), config, settings.vary)
     place = folder / settings.study
     place.mkdir(parents=True, exist_ok=True)
-    with times.span("storage"):
-        url = storage.url_of(storage_url, place)
-        study = storage.open_study(url, settings.study, _directions(task, settings), _made_for(config, parameters))
-        _queue(study, config, parameters, settings)
-    with times.span("data"):
-        prepared = task.prepare(config)
-    asked = trials if trials is not None else (None if budget_seconds is not None else settings.trials)
-    train = config.train  # type: ignore[attr-defined] # every project's configuration has it
-    part = workers.Part(
-        task,
-        config,
-        url,
-        settings.study,
-        parameters,
-        None if budget_seconds is None else times.started + budget_seconds,
-        setup_seconds=times.spans()["data"],
-        finish_seconds=finish_seconds(runs_folder) or UNKNOWN_FINISH_SECONDS,
-        trainings=task.trainings(config) / settings.folds,
-        repeats=2 * settings.repeats,
-        comparison_seconds=COMPARISON_SHARE * (budget_seconds or 0.0),
-        trials=asked,
-        seed=train.seed,
-    )
-    try:
-        with times.span("search"):
-            _search(part, study, prepared)
-    except Stopped as stop:
-        raise Stopped(
-            f"{stop.reason.split(' ended ')[0]} ended the search after {len(search.finished(study))} trials. "
-            f"All are kept: the same command goes on.",
-            resumable=False,
-        ) from None
-    found, budget = search.finished(study), part.budget()
-    best = search.best(found, larger_is_better=task.larger_is_better)
-    if best is None:
-        raise _nothing(found, budget_seconds, part, config)
-    chosen = space.applied(config, best.params)
-    path = place / "config.toml"
-    atomic.write_text(path, configuration.dump(chosen))
-    with times.span("comparison"):
-        longest = float(plan.facts(best)["seconds"])
-        compared = _compare(task, config, chosen, prepared, settings, budget, longest)
-    del prepared  # the final run reads the data again, as `train` does
-    with times.span("final_run"):
-        answer = task.train(chosen, runs_folder=runs_folder, command=command, started=clock.now())
-    facts = _facts(task, study, found, parameters, best, compared, settings)
-    facts |= {"best_run": answer["run"], "scores_of_best_run": answer["scores"], "config": str(path)}
-    facts |= {"wall_seconds": times.elapsed(), "budget_seconds": budget_seconds, "time": times.phases()}
-    drawn = charts.draw(study, found, parameters, compared, score=task.score, larger_is_better=task.larger_is_better)
-    sheet = report.write_sheet(place / "report.html", f"Search '{settings.study}'", redact(facts), drawn)["sheet"]
-    return {
-        "status": "done",
-        "best_value": best.values[0],
-        "value_before": _value_before(found),
-        "trials": len(found),
-        "pruned": sum(plan.facts(trial).get("ended") == plan.PRUNED for trial in found),
-        "saved_seconds": plan.saved_seconds(found),
-        "verdict": facts["verdict"],
-        "settings": best.params,
-        "config": str(path),
-        "wall_seconds": times.elapsed(),
-        "best_run": answer["run"],
-        "report": sheet,
-    }
+    url = storage.url_of(storage_url, place)
+    with storage.connected(url) as backend:
+        with times.span("storage"):
+            study = storage.open_study(
+                backend, settings.study, _directions(task, settings), _made_for(config, parameters)
+            )
+            _queue(study, config, parameters, settings)
+        with times.span("data"):
+            prepared = task.prepare(config)
+        asked = trials if trials is not None else (None if budget_seconds is not None else settings.trials)
+        train = config.train  # type: ignore[attr-defined] # every project's configuration has it
+        part = workers.Part(
+            task,
+            config,
+            url,
+            settings.study,
+            parameters,
+            None if budget_seconds is None else times.started + budget_seconds,
+            setup_seconds=times.spans()["data"],
+            finish_seconds=finish_seconds(runs_folder) or UNKNOWN_FINISH_SECONDS,
+            trainings=task.trainings(config) / settings.folds,
+            repeats=2 * settings.repeats,
+            comparison_seconds=COMPARISON_SHARE * (budget_seconds or 0.0),
+            trials=asked,
+            seed=train.seed,
+        )
+        try:
+            with times.span("search"):
+                _search(part, study, prepared)
+        except Stopped as stop:
+            raise Stopped(
+                f"{stop.reason.split(' ended ')[0]} ended the search after {len(search.finished(study))} trials. "
+                f"All are kept: the same command goes on.",
+                resumable=False,
+            ) from None
+        found, budget = search.finished(study), part.budget()
+        best = search.best(found, larger_is_better=task.larger_is_better)
+        if best is None:
+            raise _nothing(found, budget_seconds, part, config)
+        chosen = space.applied(config, best.params)
+        path = place / "config.toml"
+        atomic.write_text(path, configuration.dump(chosen))
+        with times.span("comparison"):
+            longest = float(plan.facts(best)["seconds"])
+            compared = _compare(task, config, chosen, prepared, settings, budget, longest)
+        del prepared  # the final run reads the data again, as `train` does
+        with times.span("final_run"):
+            answer = task.train(chosen, runs_folder=runs_folder, command=command, started=clock.now())
+        facts = _facts(task, study, found, parameters, best, compared, settings)
+        facts |= {"best_run": answer["run"], "scores_of_best_run": answer["scores"], "config": str(path)}
+        facts |= {"wall_seconds": times.elapsed(), "budget_seconds": budget_seconds, "time": times.phases()}
+        drawn = charts.draw(
+            study, found, parameters, compared, score=task.score, larger_is_better=task.larger_is_better
+        )
+        sheet = report.write_sheet(place / "report.html", f"Search '{settings.study}'", redact(facts), drawn)["sheet"]
+        return {
+            "status": "done",
+            "best_value": best.values[0],
+            "value_before": _value_before(found),
+            "trials": len(found),
+            "pruned": sum(plan.facts(trial).get("ended") == plan.PRUNED for trial in found),
+            "saved_seconds": plan.saved_seconds(found),
+            "verdict": facts["verdict"],
+            "settings": best.params,
+            "config": str(path),
+            "wall_seconds": times.elapsed(),
+            "best_run": answer["run"],
+            "report": sheet,
+        }
 
 
 def finish_seconds(runs_folder: Path) -> float | None:
@@ -196,7 +201,7 @@ def _search(part: workers.Part[Any, Any], study: optuna.Study, prepared: Any) ->
     if settings.workers > 1:
         several = Line(lambda found: words(found, 0.0))
         try:
-            workers.run(part, settings.workers, permits=asked, tell=lambda: several.tell(search.finished(study)))
+            workers.run(part, study, settings.workers, permits=asked, tell=lambda: several.tell(search.finished(study)))
         finally:
             several.close(search.finished(study))
         return

@@ -120,6 +120,7 @@ class Search(Generic[Config, Prepared]):
         self._chosen: tuple[str, int] | None = None
         self._interrupted: Stopped | None = None
         self._number = 0  # of the trial under way
+        self._out_of_time = False  # a trial had to be ended: what is kept grew with it, and shrinks when it is gone
 
     def run(self) -> str:
         """Search until the end and return why it came.
@@ -154,7 +155,7 @@ class Search(Generic[Config, Prepared]):
 
     def _over(self) -> str:
         left, following = self.budget.to_search(self.longest()), plan.trial_seconds(self.finished)
-        if left is not None and (left <= 0 or (following is not None and following > left)):
+        if self._out_of_time or (left is not None and (left <= 0 or (following is not None and following > left))):
             return "the time left is less than a trial takes"
         if self.settings.sampler == "grid" and not any(
             trial.state == TrialState.WAITING for trial in self.study.get_trials(deepcopy=False)
@@ -239,7 +240,8 @@ class Search(Generic[Config, Prepared]):
 
         def overdue() -> str:
             left = self.budget.to_search(self.longest())
-            return DEADLINE if left is not None and left <= 0 else ""
+            self._out_of_time = left is not None and left <= 0
+            return DEADLINE if self._out_of_time else ""
 
         return Trial(
             settings,

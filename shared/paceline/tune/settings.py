@@ -32,4 +32,3 @@ class Tune(Section):
     )
     limits: tuple[str, ...] = Field((), description="what the best must keep, of those that tune.py measures")
     repeats: int = Field(3, ge=0, description="further seeds that compare the best with the default; 0: no comparison")
-    tensorboard: bool = Field(False, description="also write TensorBoard events (extra tune)")

@@ -10,7 +10,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,11 +77,24 @@ def connect(url: str) -> optuna.storages.RDBStorage:
         raise _unreachable(url, error) from None
 
 
-def open_study(url: str, name: str, directions: Sequence[Direction], made_for: Mapping[str, Any]) -> optuna.Study:
+@contextmanager
+def connected(url: str) -> Iterator[optuna.storages.RDBStorage]:
+    """Connect for the block; see `connect`."""
+    backend = connect(url)
+    try:
+        yield backend
+    finally:
+        backend.scoped_session.remove()
+        backend.engine.dispose()
+
+
+def open_study(
+    backend: optuna.storages.RDBStorage, name: str, directions: Sequence[Direction], made_for: Mapping[str, Any]
+) -> optuna.Study:
     """Return the study called `name`, made now or gone on with.
 
     Args:
-        url: of its storage.
+        backend: its storage.
         name: of the study; one storage may hold several.
         directions: `maximize` or `minimize`, for each objective.
         made_for: the search space and the settings that its trials share, as JSON types.
@@ -88,14 +102,13 @@ def open_study(url: str, name: str, directions: Sequence[Direction], made_for: M
     Raises:
         PacelineError: the storage cannot be reached, or the study was made for something else.
     """
-    storage = connect(url)
     try:
-        study = optuna.create_study(storage=storage, study_name=name, directions=directions)
+        study = optuna.create_study(storage=backend, study_name=name, directions=directions)
         study.set_user_attr(MADE_FOR, dict(made_for))
     except DuplicatedStudyError:
-        study = optuna.load_study(storage=storage, study_name=name)
+        study = optuna.load_study(storage=backend, study_name=name)
     except (SQLAlchemyError, OSError, optuna.exceptions.StorageInternalError) as error:
-        raise _unreachable(url, error) from None
+        raise _unreachable(backend.url, error) from None
     before = study.user_attrs.get(MADE_FOR)
     if before is not None and before != (now := json.loads(json.dumps(dict(made_for)))):
         raise PacelineError(

@@ -82,11 +82,14 @@ class Part(Generic[Config, Prepared]):
         )
 
 
-def run(part: Part[Any, Any], count: int, *, permits: int | None, tell: Callable[[], None]) -> None:
+def run(
+    part: Part[Any, Any], study: optuna.Study, count: int, *, permits: int | None, tell: Callable[[], None]
+) -> None:
     """Search with `count` processes until each has come to its end.
 
     Args:
         part: what they need.
+        study: the one they search in, as this process sees it.
         count: processes.
         permits: trials that may begin; None: any number.
         tell: called about every second, for the progress line.
@@ -98,7 +101,6 @@ def run(part: Part[Any, Any], count: int, *, permits: int | None, tell: Callable
     context = multiprocessing.get_context("spawn")
     gate = None if permits is None else context.Semaphore(permits)
     answers = context.SimpleQueue()
-    study = optuna.load_study(storage=storage.connect(part.url), study_name=part.study)
     numbers: dict[SpawnProcess, int] = {}
 
     def start(number: int) -> None:
@@ -164,18 +166,18 @@ def _work(part: Part[Any, Any], number: int, count: int, gate: Any, answers: Any
     _take_cores(number, count)
     warnings.simplefilter("ignore")  # the first process has shown what there is to show
     try:
-        study = optuna.load_study(storage=storage.connect(part.url), study_name=part.study)
-        search.Search(
-            part.task,
-            part.config,
-            study,
-            part.parameters,
-            part.task.prepare(part.config),
-            part.budget(),
-            trials=part.trials,
-            claim=lambda: gate is None or gate.acquire(block=False),
-            seed=part.seed + SEEDS_APART * number,
-        ).run()
+        with storage.connected(part.url) as backend:
+            search.Search(
+                part.task,
+                part.config,
+                optuna.load_study(storage=backend, study_name=part.study),
+                part.parameters,
+                part.task.prepare(part.config),
+                part.budget(),
+                trials=part.trials,
+                claim=lambda: gate is None or gate.acquire(block=False),
+                seed=part.seed + SEEDS_APART * number,
+            ).run()
     except PacelineError as error:
         answers.put((error.cause, error.remedy))
     except (Stopped, KeyboardInterrupt):

@@ -1,0 +1,169 @@
+"""The loop of one process: what is begun, what is ended, what becomes of a trial that does not end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import optuna
+import pytest
+import sqlalchemy
+from optuna.trial import TrialState
+
+from paceline.errors import PacelineError, Stopped
+from paceline.tune import plan, search, space, storage
+from paceline.tune.settings import Tune
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Iterator[optuna.storages.RDBStorage]:
+    """A storage for the test."""
+    with storage.connected(storage.url_of("", tmp_path)) as found:
+        yield found
+
+
+@pytest.fixture
+def make(quadratic: ModuleType, backend: optuna.storages.RDBStorage) -> Any:
+    """A function that opens a search of so many seconds, on a clock that the task's steps move."""
+
+    def search_of(seconds: float | None = None, *, trials: int | None = None, **settings: Any) -> Any:
+        train = settings.pop("train", {})
+        config = quadratic.Config(train=quadratic.Train(**train), tune=Tune(**{"folds": 1, **settings}))
+        parameters = space.chosen(quadratic.space(config), config, ())
+        study = storage.open_study(backend, "study", ["maximize"], {})
+        if not study.trials:
+            study.enqueue_trial(space.present(parameters, config))
+        left = [trials]
+
+        def claim() -> bool:
+            left[0] = None if left[0] is None else left[0] - 1
+            return left[0] is None or left[0] >= 0
+
+        budget = search.Budget(
+            seconds, setup_seconds=4, finish_seconds=4, trainings=1, read=lambda: quadratic.time.reading
+        )
+        return search.Search(
+            quadratic.TASK, config, study, parameters, "prepared", budget, trials=trials, claim=claim, seed=0
+        )
+
+    return search_of
+
+
+def states(one: Any) -> list[str]:
+    """Return how each trial ended."""
+    return [plan.facts(trial).get("ended", "") for trial in one.study.trials]
+
+
+def test_what_would_not_end_is_not_begun(make: Any, quadratic: ModuleType) -> None:
+    """A trial takes 10 s, a final run 1.25 times (4 + 4 + 10): of 67 s there are 44.5 to search in, four trials."""
+    one = make(67, pruner="none")
+    assert "the time left is less than a trial takes" == one.run()
+    assert ["complete"] * 4 == states(one)
+    assert 40 == quadratic.time.reading
+
+
+def test_a_trial_is_ended_at_the_deadline(make: Any, quadratic: ModuleType) -> None:
+    """Trials become slower, so that the third does not end in time: it is ended within, with its steps kept."""
+    one = make(100, pruner="none")
+    beyond = 61.0
+
+    def slower(running: Any) -> None:
+        quadratic.step_seconds = 1.0 if quadratic.time.reading < 20 else 5.0
+
+    one.tell = slower
+    one.run()
+    assert ["complete", "complete", search.DEADLINE] == states(one)
+    assert TrialState.PRUNED == one.study.trials[-1].state
+    assert 20 < quadratic.time.reading <= beyond + 5
+    assert 0 < plan.facts(one.study.trials[-1])["steps"] < 10
+    best = search.best(one.finished, larger_is_better=True)
+    assert best is not None
+    assert best.state == TrialState.COMPLETE
+
+
+def test_a_poor_trial_is_pruned_and_its_steps_are_kept(make: Any) -> None:
+    """It ends at a rung, by the trainer's own stop and not within it, and the others go on."""
+    one = make(trials=25, pruner="median")
+    one.run()
+    assert 25 == len(one.finished)
+    pruned = [trial for trial in one.finished if plan.facts(trial)["ended"] == plan.PRUNED]
+    assert len(pruned) > 3
+    assert all(0 < plan.facts(trial)["steps"] < 10 for trial in pruned)
+    assert all(trial.intermediate_values for trial in pruned)
+    assert 0 < plan.saved_seconds(one.finished) <= 10 * len(pruned)
+
+
+def test_the_pruner_is_chosen_when_the_trials_that_fit_are_known(make: Any) -> None:
+    """Not before the first trial; then by number, the same for everyone who joins the study."""
+    one = make(trials=20)
+    seen = []
+    one.tell = lambda running: seen.append(type(running.study.pruner).__name__)
+    one.run()
+    assert {"NopPruner"} == set(seen[:10])
+    assert "MedianPruner" == seen[-1]
+    assert "median" == one.study.user_attrs[search.PRUNER]
+
+
+def test_a_stopped_trial_is_done_again(make: Any, quadratic: ModuleType) -> None:
+    """A signal within a training puts the trial back with its settings; the next session begins with it."""
+    one = make(trials=4)
+    real = quadratic.objective
+
+    def stops(prepared: str, trial: Any) -> Any:
+        if trial.number == 2:
+            trial.run.log({"step": 1, "validation_quality": 0.1})
+            raise Stopped("SIGTERM ended it after 1 rounds.", resumable=True)
+        return real(prepared, trial)
+
+    object.__setattr__(one.task, "objective", stops)
+    with pytest.raises(Stopped):
+        one.run()
+    object.__setattr__(one.task, "objective", real)
+    lost, waiting = one.study.trials[2], one.study.trials[3]
+    assert (TrialState.FAIL, TrialState.WAITING) == (lost.state, waiting.state)
+    assert lost.params == waiting.params
+    again = make(trials=2)
+    again.run()
+    assert lost.params == again.study.trials[3].params
+    assert 4 == len(again.finished), "the lost trial is not counted twice"
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage is supposed:UserWarning")  # a process that dies is played
+def test_a_trial_whose_heart_stopped_is_done_again(make: Any, backend: optuna.storages.RDBStorage) -> None:
+    """What a killed process of another machine was at is found by the next to ask, its settings kept."""
+    one = make(trials=1)
+    one.run()
+    lost = one.study.ask()
+    params = space.suggest(lost, one.parameters)
+    backend.record_heartbeat(lost._trial_id)
+    with backend.engine.begin() as connection:
+        connection.execute(sqlalchemy.text("UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'"))
+    another = make(trials=2)
+    another.run()
+    assert TrialState.FAIL == another.study.trials[lost.number].state
+    assert {lost.number} == storage.requeued(another.study.trials)
+    redone = [trial for trial in another.study.trials if trial.system_attrs.get("failed_trial") == lost.number]
+    assert [params] == [trial.params for trial in redone]
+    assert all(trial.state.is_finished() for trial in redone)
+
+
+def test_nothing_but_failures_ends_the_search(make: Any) -> None:
+    """The present settings fail: so does the search, at once, with the reason."""
+    with pytest.raises(PacelineError, match="The present settings fail: ZeroDivisionError"):
+        make(trials=9, train={"behave": "fail"}).run()
+
+
+def test_the_best_keeps_its_limits() -> None:
+    """A better value that exceeds a limit comes after every one that keeps it; of two that exceed, the lesser."""
+
+    def trial(number: int, value: float, limit: float) -> optuna.trial.FrozenTrial:
+        made = optuna.create_trial(value=value, user_attrs={"facts": {"seconds": 1.0}}, constraints={"latency": limit})
+        made.number = number
+        return made
+
+    within, beyond, far = trial(0, 0.5, -1.0), trial(1, 0.9, 0.1), trial(2, 0.95, 2.0)
+    assert within == search.best([within, beyond, far], larger_is_better=True)
+    assert beyond == search.best([beyond, far], larger_is_better=True)
+    assert search.best([], larger_is_better=True) is None
