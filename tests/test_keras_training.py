@@ -12,10 +12,13 @@ import pytest
 
 from paceline import fit_keras, keras_watch
 from paceline.batches import Batches
+from paceline.budget import Ceiling
 from paceline.errors import PacelineError
 from paceline.fit_keras import Recipe, Stretch
+from paceline.pace import Pace, Training
 from paceline.progress import Progress
 from paceline.record import Run
+from paceline.terms import Measured
 
 ROWS, BATCH, EPOCHS = 96, 16, 5
 X = np.random.default_rng(0).normal(size=(ROWS + 40, 6)).astype("float32")
@@ -388,3 +391,19 @@ def test_the_facts_are_in_the_record(open_run: Callable[..., Run]) -> None:
     assert facts["flops_per_step"] > 2 * 3 * 8 * (6 * 8 + 8)  # forward and backward of the products, 8 rows
     assert facts["peak_memory_bytes"] > 1e8
     assert facts["peak_device_memory_bytes"] is None
+
+
+def test_a_time_budget_shortens_training_and_its_schedule(open_run: Callable[..., Run]) -> None:
+    """Two and a half epochs fit: the third is cut, the learning rate is at its end, and the reason is given."""
+    run = open_run()
+    run.pace = Pace(
+        run, [Training("select", EPOCHS)], finalise=Measured(), ceiling=Ceiling(1e9, "--time-budget 1000000000s")
+    )
+    run.pace.end = lambda done: 2.5  # type: ignore[method-assign]
+    model = build(Recipe(learning_rate=0.05, schedule="cosine", warmup_share=0.0))
+    fitted = fit(model, run)
+    assert (3, "the time budget, after 2.") == (len(run.history["rows"]), fitted.stop_reason[:25])
+    assert run.budget["changed"]
+    assert 0.004 > run.history["rows"][-1]["learning_rate"]
+    steps = -(-ROWS // BATCH)
+    assert run.training["select"]["steps"] == 2 * steps + round(0.5 * steps + 0.4)

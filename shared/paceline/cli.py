@@ -22,6 +22,8 @@ from paceline.errors import PacelineError, Stopped
 if TYPE_CHECKING:  # pydantic takes 0.15 s to load
     from pydantic import BaseModel
 
+    from paceline.budget import Ceiling
+
 Model = TypeVar("Model", bound="BaseModel")
 
 RUNS = Path("runs")
@@ -149,6 +151,10 @@ def command_line(program: str) -> str:
 def train_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `train`."""
     parser.add_argument("--device", choices=("auto", "cpu", "gpu", "tpu"), help="the same as --set train.device=...")
+    parser.add_argument(
+        "--time-budget", metavar="SPAN", help="the most wall time, like 10m: what does not fit is shortened"
+    )
+    parser.add_argument("--finish-by", metavar="TIME", help="the same as a time, like 17:00")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped or killed")
     parser.add_argument(
         "--runs", type=Path, default=RUNS, metavar="FOLDER", help="where runs are kept (default: %(default)s)"
@@ -186,6 +192,34 @@ def tune_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "gpu", "tpu"), help="the same as --set train.device=...")
     parser.add_argument(
         "--runs", type=Path, default=RUNS, metavar="FOLDER", help="where runs are kept (default: %(default)s)"
+    )
+
+
+def estimate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `estimate`."""
+    parser.add_argument("--device", choices=("auto", "cpu", "gpu", "tpu"), help="the same as --set train.device=...")
+    parser.add_argument("--target", type=float, metavar="SCORE", help="also say when the watched score gets there")
+    parser.add_argument(
+        "--runs", type=Path, default=RUNS, metavar="FOLDER", help="earlier runs to learn from (default: %(default)s)"
+    )
+
+
+def ceiling(arguments: argparse.Namespace, started: float) -> Ceiling | None:
+    """Return the most wall time that `train` was given, None where it may take what it takes.
+
+    Args:
+        arguments: with those of `train_arguments`.
+        started: the performance counter's reading at the start of the process.
+    """
+    from datetime import datetime
+
+    from paceline import budget, clock
+
+    return budget.ceiling(
+        arguments.time_budget,
+        arguments.finish_by,
+        elapsed=clock.now() - started,
+        now=datetime.now().astimezone(),
     )
 
 

@@ -17,12 +17,13 @@ from paceline.batches import Batches
 from paceline.course import Course
 from paceline.errors import PacelineError
 from paceline.keras_training import Training
-from paceline.keras_watch import Stretch, Watch
+from paceline.keras_watch import Watch
 from paceline.progress import Progress
 from paceline.recipe import Precision, Recipe
 from paceline.record import Run, software
 from paceline.recovery import Diverged
 from paceline.stop import Listener
+from paceline.stretch import Stretch
 from paceline.tensorboard import Events
 
 device.keras_backend()  # settles it before Keras looks for one
@@ -30,6 +31,8 @@ device.keras_backend()  # settles it before Keras looks for one
 import keras  # noqa: E402 -- after its backend
 
 __all__ = ["Batches", "Fitted", "Recipe", "Stretch", "fit", "load_model", "optimizer", "prepare", "save_model"]
+
+STEADY = 0.1  # a step takes as long as the one before; see `probe.Probe`
 
 optimizer = optimizers.build  # of a `Recipe`
 
@@ -84,6 +87,9 @@ def fit(
     weights are what is validated and kept. SIGTERM and Ctrl-C end it at the end of the epoch, or after 5 s within it; a
     later call in the same folder goes on from the last epoch saved, on a CPU to the same bits.
 
+    Where `run.pace` holds the run below a ceiling, training may end sooner, within an epoch too, with its schedule
+    compressed to that end.
+
     A loss that is no number, or a spike (see `recovery.diverged`), sends training back to the end of the last good
     epoch with half the learning rate, three times at most. When memory does not suffice, each batch is computed in
     twice as many parts whose gradients are averaged, so an update sees as many examples as before, from the last good
@@ -115,7 +121,15 @@ def fit(
     spread = distribute.spread()
     distribute.check_alike({**software(), "configuration": run.config.model_dump(mode="json")})
     training = Training(model, course, train, validation, epochs=epochs, stage=stage, run=run, spread=spread)
-    course = training.course
+    course, pace = training.course, run.pace
+    if pace is not None and pace.ceiling is not None and spread.hosts > 1:
+        raise PacelineError(
+            f"{pace.ceiling.asked} was given to {spread.hosts} hosts, which would not end at the same step.",
+            "Leave it out, or train on one host.",
+        )
+    if pace is not None and not course.ended:
+        validation_steps = 0 if validation is None else len(validation)
+        pace.begin(stage, course, most=epochs, steps=len(train), validation_steps=validation_steps, trend=STEADY)
     progress.begin(stage, step=course.step)
     before = run.clock.spans()
     with contextlib.ExitStack() as stack:
@@ -130,7 +144,8 @@ def fit(
             checkpoint_seconds=checkpoint_seconds,
             signal=lambda: listener.requested,
             progress=progress,
-            observe=observe,
+            observe=_observers(observe, None if pace is None else pace.observe),
+            end=None if pace is None else pace.end,
         )
         while not course.ended:
             train.start_epoch(course.step)  # Keras looks at a batch before it begins
@@ -156,6 +171,8 @@ def fit(
                 watch.abandoned()
                 watch.uncompiled()
                 training.halve_micro_batch()
+    if pace is not None and watch.steps:
+        pace.ended()
     if validation is not None:
         run.history = course.history(stage)
     if watch.steps:
@@ -171,6 +188,17 @@ def fit(
             )
     training.put_kept_weights()
     return Fitted(course.kept(), course.ended)
+
+
+def _observers(*given: Callable[[Stretch], None] | None) -> Callable[[Stretch], None] | None:
+    """Return what hands each stretch to all of `given`; None where there are none."""
+    observers = [each for each in given if each is not None]
+
+    def observe(stretch: Stretch) -> None:
+        for each in observers:
+            each(stretch)
+
+    return observe if observers else None
 
 
 def save_model(model: keras.Model, path: Path) -> dict[str, str]:

@@ -14,24 +14,30 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from paceline import atomic, checkpoint
+from paceline import atomic, budget, checkpoint
 from paceline.course import Course
 from paceline.device import Device
 from paceline.errors import PacelineError, Stopped
 from paceline.progress import Progress
 from paceline.record import Run
 from paceline.stop import Listener
+from paceline.stretch import Stretch
+
+if TYPE_CHECKING:
+    from paceline.pace import Pace
 
 # A training curve is bent at its beginning, so it is scored at rounds 1, 2, 3, 5, 8, 12, 18, ...: 15 times in 600
 # rounds. Each time all training rows count, which takes a sixth of a round.
 TRAINING_SCORE_SPACING = 1.5
 CHUNK_ROUNDS = 10  # a reseed takes up to 0.7 ms: 2 % of a 30 ms round, 0.2 % of ten
+BLOCK_SECONDS = 2.0  # after so long a chunk's rounds are told to `run.pace` before it is over
+STEADY, DROPPING = 0.1, 3.0  # how much dearer a round may become over a training; DART predicts the trees it drops
 MONITOR_NAMES = {"aucpr": "average_precision", "auc": "auc_roc", "logloss": "log_loss"}  # XGBoost's → the field's
 LARGER_IS_BETTER = ("aucpr", "auc")
 _PLACE = re.compile(r"^\[[\d:]+\] \S+:\d+: ")  # the time and the source line before what XGBoost says
@@ -100,6 +106,9 @@ def fit(
         boosting = _Boosting(
             parameters, train, validation, early_stopping_rounds, seed, run.folder / "checkpoints" / stage, run, start
         )
+    if run.pace is not None and not boosting.course.ended:
+        trend = DROPPING if parameters.get("booster") == "dart" else STEADY
+        run.pace.begin(stage, boosting.course, most=rounds, steps=1, validation_steps=0, trend=trend)
     progress.begin(stage, step=boosting.course.step)
     with Listener(boosting.record_overdue) as listener, run.phase("train"):
         while not boosting.course.ended:
@@ -110,16 +119,29 @@ def fit(
                 boosting.chunk(rounds)
             except xgboost.core.XGBoostError as error:
                 raise PacelineError(f"XGBoost refused: {_first_line(error)}.", "Check [model] and [train].") from None
+            if run.pace is not None and not boosting.course.ended:
+                progress.expect(min(rounds, int(boosting.ends_at)))
             progress.step(boosting.course.step, boosting.course.note())
             if run.clock.elapsed() - boosting.saved_at >= checkpoint_seconds or boosting.course.ended:
                 boosting.save()
     boosting.verify_device()
     course = boosting.course
+    if run.pace is not None and course.step > boosting.first_step:
+        run.pace.ended()
     if validation is not None:
         run.history = course.history(stage)
     kept = boosting.trees_before + course.kept()
     booster = boosting.booster if course.kept() == course.step else boosting.booster[:kept]
     return Fitted(booster, course.kept(), course.ended)
+
+
+@dataclass
+class Block:
+    """Rounds that were not yet told to `run.pace`, and what they took."""
+
+    first_step: int
+    rounds_seconds: float = 0.0
+    validation_seconds: float = 0.0
 
 
 class _Boosting:
@@ -155,6 +177,8 @@ class _Boosting:
             self.course = Course.load(found.files["course.json"])
         self.scored = max((row["step"] for row in self.course.rows if f"train_{self.metric}" in row), default=0)
         self.saved_at, self.saved_step = run.clock.elapsed(), self.course.step
+        self.first_step = self.course.step  # of this session
+        self.ends_at = float("1e9")  # the round below the run's ceiling, where it has one
 
     def _take(self, model: bytes) -> None:
         self.booster.load_model(bytearray(model))
@@ -164,17 +188,24 @@ class _Boosting:
         """Boost to the next chunk boundary, or to the round where training ends."""
         course = self.course
         _reseed(self.booster, self.seed + course.step)
-        end = min(rounds, course.step - course.step % CHUNK_ROUNDS + CHUNK_ROUNDS)
+        end = min(rounds, course.step - course.step % CHUNK_ROUNDS + CHUNK_ROUNDS, int(self.ends_at))
+        self.block = Block(course.step)
         while course.step < end and not course.ended:
+            began = self.run.clock.elapsed()
             self.booster.update(self.train, self.trees_before + course.step)
             course.step += 1
+            self.block.rounds_seconds += self.run.clock.elapsed() - began
             row: dict[str, Any] = {"step": course.step}
             if self.validation is not None:
+                began = self.run.clock.elapsed()
                 with self.run.phase("validation"):
                     row[course.monitor] = self.validation.score(self.booster, course.step)
+                self.block.validation_seconds += self.run.clock.elapsed() - began
                 course.judge(row[course.monitor])
             if course.step == rounds and not course.ended:
                 course.ended = f"all {rounds} rounds"
+            if self.run.pace is not None:
+                self._tell(self.run.pace, over=course.step == end)
             if self.validation is not None and (course.ended or course.step >= TRAINING_SCORE_SPACING * self.scored):
                 self.scored = course.step
                 with self.run.phase("validation/training_score"):
@@ -183,13 +214,31 @@ class _Boosting:
             if (reason := self.run.log(row)) and not course.ended:
                 course.ended = reason
 
+    def _tell(self, pace: Pace, *, over: bool) -> None:
+        """Hand the block of rounds to `pace` when it is long enough, and end training where that says so."""
+        course, block = self.course, self.block
+        first = course.step == self.first_step + 1  # it sketches, allocates, and says nothing about the others
+        if not (first or over or course.ended or block.rounds_seconds >= BLOCK_SECONDS):
+            return
+        rounds = course.step - block.first_step
+        pace.observe(Stretch("steps", course.step, rounds, block.rounds_seconds, first))
+        if self.validation is not None:
+            pace.observe(Stretch("validation", course.step, rounds, block.validation_seconds, first))
+        self.block = Block(course.step)
+        self.ends_at = pace.end(course.step)
+        if not course.ended and course.step + 1 > self.ends_at:
+            course.ended = f"{budget.ENDED}, after {course.step} rounds"
+
     def save(self) -> None:
         """Write a checkpoint and the run record as it stands."""
+        began = self.run.clock.elapsed()
         with self.run.phase("checkpoint"):
             files = {"booster.ubj": bytes(self.booster.save_raw("ubj")), "course.json": self.course.dump()}
             checkpoint.save(self.folder, self.course.step, files)
             self.run.save()
         self.saved_at, self.saved_step = self.run.clock.elapsed(), self.course.step
+        if self.run.pace is not None and self.course.step > self.first_step:
+            self.run.pace.observe(Stretch("checkpoint", self.course.step, 0, self.saved_at - began, False))
 
     def record_overdue(self) -> None:
         """Close the record from another thread while a round does not return."""

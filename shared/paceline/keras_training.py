@@ -100,6 +100,13 @@ class Training:
             course.ended = f"all {self.epochs} epochs"
         course.ended = course.ended or reason
 
+    def end_after(self, epochs: float) -> None:
+        """Let the learning-rate schedule come to its end `epochs` epochs, or parts of one, from now."""
+        if self.schedule is not None and epochs > 0:
+            now = int(keras.ops.convert_to_numpy(self.model.optimizer._iterations)) // self.recovery.micro_batches
+            self.schedule.end_at(now + max(1, round(epochs * self.updates())), now=now)
+            self.state = _copies(self._variables())
+
     def roll_back(self, found: Diverged) -> None:
         """Go back to the end of the last good epoch, with half the learning rate.
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from paceline import device, distribute
+from paceline import budget, device, distribute
 from paceline.errors import Stopped
 from paceline.keras_training import Training
 from paceline.progress import Progress
 from paceline.recovery import Diverged
+from paceline.stretch import Stretch
 
 device.keras_backend()  # settles it before Keras looks for one
 
@@ -28,33 +28,12 @@ FINISH_EPOCH_SECONDS = 5.0  # after a signal an epoch may go on this long to end
 BLOCK_SECONDS = 2.0
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """A stretch of training after which the device was idle, so that its seconds are those of its work.
-
-    For whoever predicts the time while training: `fit` hands each over as soon as it has ended.
-
-    Attributes:
-        kind: `steps` (a block of training steps, input included), `validation`, `checkpoint`, or `epoch` (all from its
-            begin to the end of its bookkeeping, checkpoint excluded).
-        epoch: the epoch under way, from 1.
-        steps: training steps in it, or validation steps.
-        seconds: how long it took.
-        compiled: whether something was compiled in it, so that it says nothing about the others.
-    """
-
-    kind: Literal["steps", "validation", "checkpoint", "epoch"]
-    epoch: int
-    steps: int
-    seconds: float
-    compiled: bool
-
-
 class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes no types
     """See the module; one serves all calls of `model.fit` of a training.
 
     Args:
         training: what is told.
+        end: is given the epochs done and returns the epoch, or part of one, at which training is to end.
         checkpoint_seconds: a checkpoint at the end of the next epoch after that many seconds.
         signal: returns the name of the signal that asked for the end, or an empty text.
         progress: the progress line.
@@ -69,15 +48,20 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
         signal: Callable[[], str],
         progress: Progress,
         observe: Callable[[Stretch], None] | None,
+        end: Callable[[float], float] | None,
     ) -> None:
         super().__init__()
         self.training, self.checkpoint_seconds = training, checkpoint_seconds
-        self.signal, self.progress, self.observe = signal, progress, observe
+        self.signal, self.progress, self.observe, self.end = signal, progress, observe, end
         self.clock = training.run.clock
         self.signal_at: float | None = None
         self.open: int | None = None  # the span of the compilation, or of the validation, under way
         self.steps = self.compiled_steps = 0  # of training, in this session
         self.step = -1  # of the epoch under way; -1 between epochs
+        self.done = float(training.course.step)  # epochs; one that was cut counts as the part that it was
+        self.ends_at = float(training.epochs)
+        self.cut = False  # the epoch under way
+        self.done_before = self.done  # it
         self.uncompiled()
 
     def uncompiled(self) -> None:
@@ -90,6 +74,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
         self.epoch_at = self.block_at = self.clock.elapsed()
         self.epoch_compiled = self.block_compiled = not self.trained
         self.block_step = self.step = 0
+        self.cut, self.done_before = False, self.done
+        self._settle_end()
         if not self.trained:
             self.open = self.clock.begin("compile")  # until the second step begins: the first traces and compiles
 
@@ -98,8 +84,17 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
         self.step = batch
         if batch and not self.trained:
             self._first_step_done()
+            self._block_ended(batch)
         if self.clock.elapsed() - self.block_at >= BLOCK_SECONDS:
             self._block_ended(batch)
+            if self.end is not None:
+                self.ends_at = self.end(self.done + batch / len(self.training.train))
+                self.ends_at = max(self.ends_at, self.done)
+                # A schedule can be compressed between epochs only: with few of them ahead, the first one is short.
+                if self.ends_at < 2 and not self.done:
+                    self._cut()
+        if batch + 1 >= (self.ends_at - self.done) * len(self.training.train):
+            self._cut()
         if name := self.signal():
             if self.signal_at is None:
                 self.signal_at = self.clock.elapsed()
@@ -138,7 +133,12 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
             training.epoch_ended(logs or {})
             self.progress.step(course.step, course.note())
         seconds = self.clock.elapsed() - self.epoch_at
-        self._tell("epoch", len(training.train), seconds, self.epoch_compiled)
+        self._tell("epoch", self.epoch_steps, seconds, self.epoch_compiled or self.cut)
+        self.model.stop_training = False
+        if not course.ended:
+            self._settle_end()
+        if self.end is not None and self.ends_at - self.done < 1 / len(training.train) and not course.ended:
+            course.ended = f"{budget.ENDED}, after {self.done:.3g} epochs"
         name = "" if course.ended else distribute.any_host(self.signal())
         if course.ended or name or self.clock.elapsed() - training.saved_at >= self.checkpoint_seconds:
             began = self.clock.elapsed()
@@ -152,7 +152,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
     def abandoned(self) -> None:
         """Close what an exception left open."""
         self._close()
-        self.step = -1
+        self.step, self.done = -1, self.done_before
 
     def _first_step_done(self) -> None:
         self.trained = True
@@ -164,9 +164,26 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
         if not self.trained:
             self._first_step_done()
         if self.step >= 0:
-            self._block_ended(len(self.training.train))
-            self.steps += len(self.training.train)
+            self.epoch_steps = self.step + 1 if self.cut else len(self.training.train)
+            self._block_ended(self.epoch_steps)
+            self.steps += self.epoch_steps
+            self.done += self.epoch_steps / len(self.training.train)
             self.step = -1
+
+    def _cut(self) -> None:
+        """End the epoch after the step that begins; what is left of its data is passed over."""
+        if self.step + 1 < len(self.training.train):
+            self.cut = self.model.stop_training = True
+
+    def _settle_end(self) -> None:
+        """Ask where training ends; stretch or compress the rest of the learning-rate schedule to it."""
+        if self.end is None:
+            return
+        ends_at = self.end(self.done)
+        if ends_at != self.ends_at or ends_at != self.training.epochs:
+            self.training.end_after(ends_at - self.done)
+            self.progress.expect(math.ceil(ends_at))
+        self.ends_at = ends_at
 
     def _block_ended(self, step: int) -> None:
         loss = self._loss()
@@ -174,7 +191,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
         self._tell("steps", steps, seconds, self.block_compiled)
         self.block_at, self.block_step, self.block_compiled = self.clock.elapsed(), step, False
         share = step / len(self.training.train)
-        if share < 1:
+        if share < 1 and not self.cut:
             self.progress.step(self.training.course.step + share, self.training.course.note())
             if not math.isfinite(loss) and self.training.spread.hosts == 1:
                 raise Diverged(loss)  # no need to go through the rest of the epoch; hosts agree at its end

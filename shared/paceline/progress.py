@@ -105,6 +105,10 @@ class Progress:
             self._warm, self._since, self._first_step = True, self._read(), step
         self._draw(note)
 
+    def expect(self, steps: int) -> None:
+        """Say that the stage is going to have `steps` steps."""
+        self.plan.steps[self._stage] = steps
+
     def finish(self, *, next_steps: Mapping[str, int] | None = None) -> None:
         """Say that the stage is over, perhaps early, and what that settles about the stages to come."""
         self.plan.finish(self._stage, next_steps=next_steps)

@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -28,6 +28,9 @@ from paceline import config as configuration
 from paceline.clock import Clock
 from paceline.errors import PacelineError, Stopped
 from paceline.redact import redact
+
+if TYPE_CHECKING:
+    from paceline.pace import Pace
 
 SCHEMA_VERSION = 1
 PACKAGES = ("jax", "keras", "numpy", "polars", "scikit-learn", "xgboost", "xgboost-cpu")  # named where installed
@@ -46,7 +49,9 @@ class Run:
         scores: the test figures, `{name: {"value", "low", "high"}}`, intervals where there are any.
         slices: the scores by group: rows of `slice`, counts, and scores with intervals.
         score_notes: what a score means, in a sentence, where its name does not say it.
-        predictions: what was predicted of this run before it was known.
+        predictions: what was predicted of this run before it was known; see `pace`.
+        pace: what predicts it, and holds it below a ceiling; the fits tell it what they do. None: nobody is told.
+        budget: what a ceiling on the wall time changed: `seconds`, `asked`, `changed`, and by training what fitted.
         history: how training went; `fit_xgboost` and `fit_keras` fill it.
         training: what each training of a network managed, by stage; see `throughput.facts`.
         figures: the domain's own charts for the report (see `report.figure`).
@@ -65,6 +70,8 @@ class Run:
         self.scores: dict[str, Any] = {}
         self.slices: list[dict[str, Any]] = []
         self.predictions: list[dict[str, Any]] = []
+        self.pace: Pace | None = None
+        self.budget: dict[str, Any] = {}
         self.history: dict[str, Any] = {}
         self.training: dict[str, Any] = {}
         self.score_notes: dict[str, str] = {}
@@ -129,6 +136,7 @@ class Run:
             "phases": phases,
             "spans": spans,
             "predictions": self.predictions,
+            "budget": self.budget,
             "history": self.history,
             "training": self.training,
             "scores": self.scores,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, Namespace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,23 @@ def _train(arguments: Namespace) -> dict[str, Any]:
         arguments.overrides.append(f"transfer.from_run={json.dumps(str(arguments.from_run))}")
     config = _config(arguments)
     started = clock.process_start()
-    command = cli.command_line(PROGRAM)
-    return train.train(config, runs_folder=arguments.runs, command=command, started=started, resume=arguments.resume)
+    return train.train(
+        config,
+        runs_folder=arguments.runs,
+        command=cli.command_line(PROGRAM),
+        started=started,
+        resume=arguments.resume,
+        ceiling=cli.ceiling(arguments, started),
+    )
+
+
+def _estimate(arguments: Namespace) -> dict[str, Any]:
+    from fraud_detection import train
+    from paceline import clock, pace
+
+    started = clock.process_start()
+    start = partial(train.train, _config(arguments), started=started, target=arguments.target)
+    return pace.estimate_only(start, history=arguments.runs)
 
 
 def _tune(arguments: Namespace) -> dict[str, Any]:
@@ -105,6 +121,12 @@ def _monitor_arguments(parser: ArgumentParser) -> None:
 COMMANDS = [
     Command(
         "data", "audit the configured transactions: counts, classes, defects, quarantined rows", _data, _data_arguments
+    ),
+    Command(
+        "estimate",
+        "how long `train` will take, with an interval, by its first steps",
+        _estimate,
+        cli.estimate_arguments,
     ),
     Command("train", "train, score on the test days, write the report", _train, _train_arguments),
     Command("tune", "search for better settings, then train the best", _tune, cli.tune_arguments),

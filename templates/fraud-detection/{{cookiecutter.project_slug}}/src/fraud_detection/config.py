@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from paceline.config import Section
+from paceline.config import CountOrAuto, Section
 from paceline.tune.settings import Tune
 
 
@@ -111,7 +111,7 @@ class Train(Section):
     device: Literal["auto", "cpu", "gpu", "tpu"] = Field(
         "auto", description="auto | cpu | gpu | tpu; what is asked for is used or refused"
     )
-    rounds: int = Field(600, ge=1, description="xgboost: trees at most")
+    rounds: CountOrAuto = Field(600, description="xgboost: trees at most; auto: as many as fit into --time-budget")
     learning_rate: float = Field(0.1, gt=0, description="xgboost: shrinkage of a tree")
     subsample: float = Field(0.8, gt=0, le=1, description="xgboost: share of the rows a tree sees")
     colsample_bytree: float = Field(0.8, gt=0, le=1, description="xgboost: share of the features a tree sees")
@@ -120,7 +120,7 @@ class Train(Section):
     early_stopping_rounds: int = Field(
         50, ge=0, description="xgboost: rounds without a better score; 0: never stop early"
     )
-    epochs: int = Field(30, ge=1, description="mlp: passes over the training data at most")
+    epochs: CountOrAuto = Field(30, description="mlp: passes over the data at most; auto: as many as fit")
     batch_size: int = Field(2048, ge=1, description="mlp: transactions in a step")
     mlp_learning_rate: float = Field(1e-3, gt=0, description="mlp: of Adam")
     early_stopping_epochs: int = Field(5, ge=0, description="mlp: epochs without a better score; 0: never stop early")

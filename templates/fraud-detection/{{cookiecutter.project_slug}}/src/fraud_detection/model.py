@@ -21,10 +21,12 @@ from sklearn.preprocessing import StandardScaler
 from fraud_detection import features
 from fraud_detection.config import Config
 from fraud_detection.examples import Examples
-from paceline import atomic, checkpoint, device, fit_xgboost
+from paceline import atomic, budget, checkpoint, device, fit_xgboost
+from paceline.course import Course
 from paceline.errors import PacelineError
 from paceline.progress import Progress
 from paceline.record import Run
+from paceline.stretch import Stretch
 
 Floats = NDArray[np.float64]
 
@@ -87,11 +89,17 @@ def fit(
         progress: the progress line.
     """
     if config.model.name == "xgboost":
-        return Boosted.fit(config, train, validation, steps or config.train.rounds, stage, run, progress)
+        return Boosted.fit(config, train, validation, steps or most_steps(config), stage, run, progress)
     if config.model.name == "mlp":
-        return Network.fit(config, train, validation, steps or config.train.epochs, stage, run, progress)
+        return Network.fit(config, train, validation, steps or most_steps(config), stage, run, progress)
+    course, since = Course("fit", "", larger_is_better=True, patience=0), run.clock.elapsed()
+    if run.pace is not None:
+        run.pace.begin(stage, course, most=1, steps=1, validation_steps=0, trend=0.0)
     with run.phase("train"):
-        return Linear.fit(train, l2=config.train.l2)
+        fitted = Linear.fit(train, l2=config.train.l2)
+    if run.pace is not None:
+        run.pace.observe(Stretch("steps", 1, 1, run.clock.elapsed() - since, False))
+    return fitted
 
 
 def load(name: str, folder: Path, saved: dict[str, Any]) -> Trained:
@@ -104,8 +112,14 @@ def load(name: str, folder: Path, saved: dict[str, Any]) -> Trained:
 
 def stages(config: Config) -> dict[str, int]:
     """Return the trainings of a run with the most rounds or epochs that each can take."""
-    most = {"xgboost": config.train.rounds, "mlp": config.train.epochs, "logistic_regression": 1}[config.model.name]
+    most = most_steps(config)
     return {"select": most, "refit": most} if config.train.refit else {"select": most}
+
+
+def most_steps(config: Config) -> int:
+    """Return the rounds or epochs at most; `budget.AUTO` where as many are asked for as fit."""
+    asked = {"xgboost": config.train.rounds, "mlp": config.train.epochs, "logistic_regression": 1}[config.model.name]
+    return asked if isinstance(asked, int) else budget.AUTO
 
 
 def unit(config: Config) -> str:

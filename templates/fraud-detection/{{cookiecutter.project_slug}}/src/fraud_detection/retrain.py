@@ -142,7 +142,7 @@ def fit(
         return earlier.trained.refresh(config, train_on, run)
     start = earlier.trained if way == "continue" else None
     rows = train_on if way == "continue" else _together(earlier.examples, train_on)
-    rounds = steps or config.train.rounds
+    rounds = steps or model.most_steps(config)
     return model.Boosted.fit(config, rows, validation, rounds, stage, run, progress, start)
 
 

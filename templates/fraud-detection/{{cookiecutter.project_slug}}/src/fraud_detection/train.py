@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from fraud_detection import (
     data,
     decisions,
     doubts,
+    duration,
     examples,
     features,
     figures,
@@ -21,7 +23,8 @@ from fraud_detection import (
 from fraud_detection.cards import data_card, model_card
 from fraud_detection.config import Config
 from fraud_detection.splits import PrequentialSplit
-from paceline import record
+from paceline import pace, record
+from paceline.budget import Ceiling
 from paceline.progress import Progress
 from paceline.quarantine import Quarantine
 
@@ -33,6 +36,10 @@ def train(
     command: str = "",
     started: float | None = None,
     resume: Path | None = None,
+    ceiling: Ceiling | None = None,
+    target: float | None = None,
+    history: Path | None = None,
+    made: Callable[[dict[str, Any]], None] = pace.say,
 ) -> dict[str, Any]:
     """Train the configured model, score it on the test days, and leave a run folder with everything about it.
 
@@ -46,6 +53,10 @@ def train(
         command: the command line, for the record.
         started: the performance counter's reading that counts as zero; see `record.start`.
         resume: the folder of a run to go on with.
+        ceiling: the most wall time; see `paceline.budget`.
+        target: a score whose time is to be predicted.
+        history: the folder of earlier runs that predictions learn from; `runs_folder` by default.
+        made: is given each prediction of the run's time, once it is in the record.
 
     Returns:
         `run` (the folder), `status`, `wall_seconds`, `scores`, `advice` (on retraining, see `retrain`), `report`.
@@ -71,6 +82,22 @@ def train(
             run.dataset["folds"] = {"validation": earlier.state(), "test": latest.state()}
 
         run.device = model.choose_device(config, rows=len(train_on.y), run=run).state()
+        with run.phase("score/floor"):  # logistic regression, through the same two folds
+            trial = model.Linear.fit(select_on, l2=config.train.l2)
+            choice = decisions.decide(config.report, trial.logits(decide_on.X), decide_on)
+        run.pace = duration.follow(
+            config,
+            run,
+            select_on=select_on,
+            decide_on=decide_on,
+            train_on=train_on,
+            test_on=test_on,
+            floor=trial,
+            ceiling=ceiling,
+            target=target,
+            history=history,
+            made=made,
+        )
         with Progress(retrain.stages(config), unit=model.unit(config)) as progress:
             way, fitted, compared = retrain.select(config, before, select_on, decide_on, run=run, progress=progress)
             with run.phase("score/decide"):
@@ -89,9 +116,7 @@ def train(
             run.score_notes = metrics.notes(config.report)
             by_group = groups.of(table, latest.test)
             run.slices = metrics.slices(test_on.y, probabilities, decision.threshold, by_group)
-            with run.phase("score/floor"):  # logistic regression, through the same two folds
-                trial = model.Linear.fit(select_on, l2=config.train.l2)
-                choice = decisions.decide(config.report, trial.logits(decide_on.X), decide_on)
+            with run.phase("score/floor"):
                 linear = model.Linear.fit(train_on, l2=config.train.l2)
                 unlabelled = examples.waiting(table, X, latest)
                 choice = decisions.carry_over(choice, trial.logits(unlabelled), linear.logits(unlabelled))

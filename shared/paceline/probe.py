@@ -1,0 +1,153 @@
+"""What the first stretches of a training measure: the mean step and its error, its trend, validation, compilation.
+
+The *mean* step counts, not the median: a run's time is a sum. What was compiled or sketched is kept apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from paceline.stretch import Stretch
+from paceline.terms import Measured, Stage
+
+FEW_BLOCKS_SPREAD = 0.05  # relative, of a block, as long as hardly any were seen
+RECENT_BLOCKS = 5
+CORRELATION = 1.5  # neighbouring blocks are alike, so the error of their mean is larger than that of as many strangers
+FORWARD_SHARE = 0.4  # of a training step: forward alone, where backward takes twice as long
+REPEATED = 0.25  # relative error of a stage's compilation when it is compiled again
+
+
+class Probe:
+    """Collects the stretches of one training.
+
+    Args:
+        unit: what the training counts, `epoch` or `round`.
+        steps: training steps in an epoch; 1 in boosting.
+        validation_steps: batches of a validation; for a guess until one was measured.
+        trend: by how much of itself a step's time may change over the whole training: 0.1, and 3 for DART.
+        most: the most epochs, or rounds.
+    """
+
+    def __init__(self, *, unit: str, steps: int, validation_steps: int, trend: float, most: float) -> None:
+        self.validation_steps = validation_steps
+        self.unit, self.steps, self.trend, self.most = unit, steps, trend, most
+        self.blocks: list[Stretch] = []
+        self.validations: list[Stretch] = []
+        self.checkpoints: list[Stretch] = []
+        self.epochs: list[Stretch] = []
+        self.compiled: list[Stretch] = []
+        self.done = 0.0
+
+    def add(self, stretch: Stretch) -> None:
+        """Take in a stretch."""
+        if stretch.kind == "checkpoint":
+            self.checkpoints.append(stretch)
+        elif stretch.compiled and stretch.kind != "epoch":
+            self.compiled.append(stretch)
+        else:
+            {"steps": self.blocks, "validation": self.validations, "epoch": self.epochs}[stretch.kind].append(stretch)
+        if stretch.kind == "steps":
+            self.done += stretch.steps / self.steps
+
+    def step(self) -> Measured:
+        """Return the mean step; nothing where none was measured that did not compile."""
+        counted = self.blocks or [each for each in self.compiled if each.kind == "steps"]
+        mean = _ratio(sum(block.seconds for block in counted), sum(block.steps for block in counted))
+        if not self.blocks:
+            return Measured(mean, 1.0)
+        return Measured(mean, self._spread() * _imbalance(self.blocks) * CORRELATION)
+
+    def recent(self) -> float:
+        """Return the mean seconds of a step over the latest blocks."""
+        latest = self.blocks[-RECENT_BLOCKS:]
+        return _ratio(sum(block.seconds for block in latest), sum(block.steps for block in latest))
+
+    def growth(self) -> tuple[float, float]:
+        """Return the growth of a step with each epoch as a share of the mean step, and its standard error.
+
+        A regression over the blocks, shrunk to none by how much of a trend there may be at all.
+        """
+        mean, middle = self.step().seconds, self.measured_at()
+        allowed = self.trend / max(self.most, 1)
+        if mean <= 0 or not self.blocks:
+            return 0.0, allowed
+        rows = [(block.epoch - block.steps / self.steps / 2 - middle, block) for block in self.blocks]
+        weight = sum(block.steps for _, block in rows) / len(rows)
+        xx = sum(x * x * block.steps / weight for x, block in rows)
+        xy = sum(x * (block.seconds / block.steps / mean - 1) * block.steps / weight for x, block in rows)
+        variance = max(self._spread() * CORRELATION, 1e-3) ** 2
+        precision = xx + variance / allowed**2
+        return xy / precision, math.sqrt(variance / precision)
+
+    def measured_at(self) -> float:
+        """Return the mean epoch of the blocks."""
+        steps = sum(block.steps for block in self.blocks)
+        return _ratio(sum(block.steps * (block.epoch - block.steps / self.steps / 2) for block in self.blocks), steps)
+
+    def validation(self) -> Measured:
+        """Return what the validation of an epoch takes."""
+        epochs = sum(each.steps for each in self.validations) if self.unit == "round" else len(self.validations)
+        if epochs:
+            seconds = sum(each.seconds for each in self.validations)
+            return Measured(seconds / epochs, 2 * FEW_BLOCKS_SPREAD / math.sqrt(len(self.validations)))
+        compiled = [each.seconds for each in self.compiled if each.kind == "validation"]
+        if compiled and not self.validation_steps:
+            return Measured(sum(compiled) / len(compiled), 1.0)
+        return Measured(FORWARD_SHARE * self.step().seconds * self.validation_steps, 0.5)
+
+    def overhead(self) -> Measured:
+        """Return what an epoch takes beside its steps and its validation."""
+        rest = []
+        for epoch in self.epochs:
+            parts = [each for each in (*self.blocks, *self.validations, *self.compiled) if each.epoch == epoch.epoch]
+            rest.append(epoch.seconds - sum(part.seconds for part in parts))
+        return Measured(max(0.0, sum(rest) / len(rest)), 0.3) if rest else Measured()
+
+    def compile(self) -> Measured:
+        """Return the time of tracing and compiling, the steps among it taken off."""
+        step, validation = self.step().seconds if self.blocks else 0.0, self.validation().seconds
+        seconds = 0.0
+        for each in self.compiled:
+            usual = each.steps * step if each.kind == "steps" else (validation if self.validations else 0.0)
+            seconds += max(0.0, each.seconds - usual)
+        return Measured(seconds, REPEATED)
+
+    def checkpoint(self) -> Measured:
+        """Return what a checkpoint takes."""
+        seconds = [each.seconds for each in self.checkpoints]
+        return Measured(sum(seconds) / len(seconds), 0.3) if seconds else Measured()
+
+    def stage(self, name: str, *, checkpoint_every_seconds: float) -> Stage:
+        """Return the training as the model of time sees it."""
+        growth, error = self.growth()
+        return Stage(
+            name,
+            self.most,
+            self.step(),
+            self.steps,
+            growth,
+            error,
+            self.measured_at(),
+            self.overhead(),
+            self.validation(),
+            self.compile(),
+            self.checkpoint(),
+            checkpoint_every_seconds,
+            self.done,
+        )
+
+    def _spread(self) -> float:
+        """Return the relative spread of the blocks around the mean, shrunk to the usual one where they are few."""
+        mean = _ratio(sum(block.seconds for block in self.blocks), sum(block.steps for block in self.blocks))
+        squares = [(block.seconds / (mean * block.steps) - 1) ** 2 for block in self.blocks if mean > 0]
+        return math.sqrt((sum(squares) + 2 * FEW_BLOCKS_SPREAD**2) / (len(squares) + 1))
+
+
+def _imbalance(blocks: Sequence[Stretch]) -> float:
+    """Return by what the spread of a block is multiplied to be that of their mean: 1/√n for blocks alike."""
+    return math.sqrt(sum(block.steps**2 for block in blocks)) / sum(block.steps for block in blocks)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0

@@ -1,0 +1,204 @@
+"""A run's time while it passes, on a clock that tests turn: predicted in time, and held below a ceiling."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paceline import budget, hindsight, pace
+from paceline.budget import Ceiling
+from paceline.clock import Clock
+from paceline.config import Section
+from paceline.course import Course
+from paceline.errors import PacelineError
+from paceline.pace import Pace, Training
+from paceline.record import Run
+from paceline.stretch import Stretch
+from paceline.terms import Measured
+
+
+class Nothing(Section):
+    """A configuration without a key."""
+
+
+class World:
+    """A run whose boosting takes what a test says.
+
+    Args:
+        folder: of the run.
+        round_seconds: what a round takes, by its number.
+        before: seconds until the training begins.
+        after: seconds from its end to that of the run.
+        most: rounds at most.
+        seconds: of the ceiling; 0 for none.
+        refit: whether a second training follows, without validation.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        round_seconds: Callable[[int], float],
+        *,
+        before: float = 5.0,
+        after: float = 4.0,
+        most: int = 600,
+        seconds: float = 0.0,
+        refit: bool = False,
+    ) -> None:
+        self.reading = 0.0
+        self.round_seconds, self.after, self.most, self.refit = round_seconds, after, most, refit
+        folder.mkdir(parents=True, exist_ok=True)
+        self.run = Run(folder, Nothing(), Clock(started=0.0, read=lambda: self.reading))
+        self.reading = before
+        trainings = [Training("select", most)]
+        if refit:
+            trainings.append(Training("refit", most, watched=False, follows="select"))
+        limit = Ceiling(seconds, f"--time-budget {seconds:.0f}s") if seconds else None
+        self.pace = Pace(self.run, trainings, finalise=Measured(after, 0.1), ceiling=limit)
+
+    def train(self) -> int:
+        """Go through the run; return the rounds of the first training."""
+        rounds = self._boost("select", self.most, watched=True)
+        if self.refit:
+            self._boost("refit", rounds, watched=False)
+        self.reading += self.after
+        return rounds
+
+    def _boost(self, stage: str, most: int, *, watched: bool) -> int:
+        course = Course("round", "validation_loss", larger_is_better=True, patience=0)
+        self.pace.begin(stage, course, most=most, steps=1, validation_steps=0, trend=0.1)
+        block, began, ends_at = 0, self.reading, 1e9
+        while course.step < most and not course.ended:
+            self.reading += self.round_seconds(course.step)
+            course.step += 1
+            block += 1
+            if course.step in (1, most, int(ends_at)) or course.step % 10 == 0 or self.reading - began > 2:
+                self.pace.observe(Stretch("steps", course.step, block, self.reading - began, course.step == 1))
+                if watched:
+                    took = 0.2 * (self.reading - began)
+                    self.reading += took
+                    self.pace.observe(Stretch("validation", course.step, block, took, course.step == 1))
+                block, began = 0, self.reading
+                ends_at = self.pace.end(course.step)
+                if course.step < most and course.step + 1 > ends_at:
+                    course.ended = budget.ENDED
+        self.pace.ended()
+        return course.step
+
+
+def noisy(mean: float, spread: float, seed: int) -> Callable[[int], float]:
+    """Return rounds that scatter around `mean`, and a first one that takes ten times as long."""
+    rng = np.random.default_rng(seed)
+    return lambda step: mean * (10 if step == 0 else 1) * float(np.exp(spread * rng.standard_normal()))
+
+
+def test_a_prediction_is_in_the_record_before_the_outcome(tmp_path: Path) -> None:
+    """On the disk, sealed, with an interval, phases, baselines; made in the first tenth."""
+    world = World(tmp_path / "runs" / "a", noisy(0.1, 0.1, 0), refit=True)
+    seen: list[float] = []
+    world.pace.made = lambda made: seen.append(
+        json.loads((world.run.folder / "run.json").read_text())["predictions"][-1]["p50_seconds"]
+    )
+    world.train()
+    made = world.run.predictions[0]
+    assert [made["p50_seconds"]] == seen
+    assert hindsight.is_sealed(made)
+    assert made["made_after_seconds"] < 0.15 * world.reading
+    assert made["p05_seconds"] < made["p50_seconds"] < made["p95_seconds"]
+    assert {"progress_bar", "first_epoch", "mean_step"} == set(made["baselines"])
+    assert made["p50_seconds"] == pytest.approx(sum(made["phases"].values()), rel=0.03)
+    assert world.reading == pytest.approx(made["p50_seconds"], rel=0.05)
+
+
+def test_ninety_percent_intervals_cover_runs_on_a_machine_that_drifts(tmp_path: Path) -> None:
+    """Of 80 runs whose machine moves by 3 % at random, 65 at least end inside, and the interval is no barn door."""
+    inside, widths = 0, []
+    for seed in range(80):
+        drift = float(np.exp(0.03 * np.random.default_rng(1000 + seed).standard_normal()))
+        rounds = noisy(0.1, 0.1, seed)
+        world = World(tmp_path / "runs" / "a", lambda step, r=rounds, d=drift: r(step) * (d if step > 60 else 1))
+        world.train()
+        made = world.run.predictions[0]
+        inside += made["p05_seconds"] <= world.reading <= made["p95_seconds"]
+        widths.append((made["p95_seconds"] - made["p05_seconds"]) / made["p50_seconds"])
+    assert 65 <= inside
+    assert 0.25 > float(np.median(widths))
+
+
+def test_a_run_that_fits_is_left_as_it_is(tmp_path: Path) -> None:
+    """All rounds, and nothing changed."""
+    world = World(tmp_path / "run", noisy(0.05, 0.1, 0), seconds=120)
+    assert 600 == world.train()
+    assert not world.run.budget.get("changed")
+
+
+@settings(max_examples=40)
+@given(
+    st.integers(0, 10**6), st.floats(0.02, 0.5), st.sampled_from([40, 60, 90, 300]), st.booleans(), st.floats(0, 0.4)
+)
+def test_a_shortened_run_fills_its_ceiling_and_keeps_below(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, mean: float, seconds: float, refit: bool, spread: float
+) -> None:
+    """Whatever a round takes and however it scatters: never above, and nine tenths used."""
+    folder = tmp_path_factory.mktemp("run") / "a"
+    world = World(folder, noisy(mean, spread, seed), most=budget.AUTO, seconds=seconds, refit=refit)
+    rounds = world.train()
+    assert rounds >= 1
+    assert world.run.budget["changed"]
+    assert world.reading + 0.4 <= seconds
+    assert world.reading + budget.EXIT_SECONDS >= 0.9 * seconds - 2.5 * mean
+
+
+@pytest.mark.parametrize("slower", [1.5, 3.0])
+def test_a_slow_down_midway_stays_below_the_ceiling_and_is_said(
+    tmp_path: Path, slower: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody else begins to use the machine: fewer rounds, one warning, a second prediction."""
+    rounds = noisy(0.1, 0.05, 1)
+    world = World(tmp_path / "run", lambda step: rounds(step) * (slower if step > 200 else 1), seconds=70)
+    world.train()
+    assert world.reading + 0.4 <= 70
+    assert 0.9 * 70 <= world.reading + budget.EXIT_SECONDS
+    assert 1 == len(world.run.warnings)
+    assert "times as long as when the run's time was predicted" in world.run.warnings[0]
+    assert "revised" == world.run.predictions[-1]["kind"]
+    assert "warning: Steps take" in capsys.readouterr().err
+
+
+def test_no_time_to_train_is_said_at_once(tmp_path: Path) -> None:
+    """Getting ready has used it up."""
+    world = World(tmp_path / "run", noisy(0.1, 0.0, 0), seconds=10)
+    with pytest.raises(PacelineError, match=r"^--time-budget 10s leaves no time to train: .* takes 10 s\. Give at"):
+        world.train()
+
+
+def test_a_prediction_is_one_line(tmp_path: Path) -> None:
+    """How long, between what, done when."""
+    world = World(tmp_path / "run", noisy(0.1, 0.0, 0))
+    world.train()
+    text = pace.line(world.run.predictions[0], datetime(2026, 3, 1, 16, 15))
+    assert text.startswith("predicted: 1 min ")
+    assert "(90 % interval 1 min" in text
+    assert ", done at 16:16" in text
+
+
+def test_an_estimate_ends_the_run_that_it_comes_from(tmp_path: Path) -> None:
+    """As soon as it is made; nothing is left behind."""
+    worlds: list[World] = []
+
+    def start(*, runs_folder: Path, history: Path, made: Callable[..., None]) -> None:
+        worlds.append(World(runs_folder / "run", noisy(0.1, 0.05, 0)))
+        worlds[0].pace.made, worlds[0].pace.history = made, history
+        worlds[0].train()
+
+    found = pace.estimate_only(start, history=tmp_path)
+    assert 76 == pytest.approx(found["p50_seconds"], rel=0.1)
+    assert worlds[0].reading < 20
+    assert not worlds[0].run.folder.exists()
