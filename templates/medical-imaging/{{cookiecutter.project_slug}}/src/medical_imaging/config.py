@@ -95,7 +95,8 @@ class Report(Section):
     """How scores become decisions, and what is reported of them."""
 
     operating_point: Literal["youden", "sensitivity", "specificity"] = Field(
-        "sensitivity", description="sensitivity (at least so much) | specificity (at least) | youden (both); on validation"
+        "sensitivity",
+        description="sensitivity (at least so much) | specificity (so much) | youden (both); of validation",
     )
     at_least: float = Field(0.9, gt=0, lt=1, description="what the operating point must reach on validation")
     resamples: int = Field(300, ge=0, description="of the bootstrap over patients; 0: no intervals")
