@@ -27,6 +27,8 @@ class Cohort:
         age_years: NaN where unknown.
         view: such as PA or AP.
         masks: (rows, size, size), 1 in the lesion.
+        lesions: (rows, size, size), which class's lesion lies there: its number in `classes` from 1, 255 where the
+            data do not tell, 0 outside.
         has_mask: whether a mask is given, which may be empty.
         official: `train`, `validation` or `test`, where the data bring their split.
     """
@@ -42,6 +44,7 @@ class Cohort:
     age_years: NDArray[np.float64] | None = None
     view: NDArray[np.object_] | None = None
     masks: NDArray[np.uint8] | None = None
+    lesions: NDArray[np.uint8] | None = None
     has_mask: NDArray[np.bool_] | None = None
     official: NDArray[np.object_] | None = None
 

@@ -14,12 +14,14 @@ class Columns(Section):
     """What the columns of `data.labels_csv` are called, for `dicom`, `nifti` and `images`."""
 
     file: str = Field("file", description="path of the image, below data.path")
-    patient: str = Field("patient_id", description="who it is of; rows of one patient never part")
+    patient: str = Field("patient_id", description="who it is of; empty: each image is of somebody else")
     site: str = Field("site", description="where it was taken; absent: none")
     sex: str = Field("sex", description="for slices of the scores; absent: none")
     age: str = Field("age", description="in years, for slices; absent: none")
     view: str = Field("view", description="PA, AP, lateral or the like, for slices; absent: none")
     mask: str = Field("mask", description="path of a mask of the lesion, below data.path; absent: none")
+    label: str = Field("finding", description="multiclass: name of the class; absent: the one column of classes that is 1")
+    split: str = Field("split", description="train, validation or test, kept as they are; absent: split here")
 
 
 class Data(Section):
@@ -32,6 +34,9 @@ class Data(Section):
     labels_csv: str = Field("labels.csv", description="dicom, nifti, images: the table of labels, below data.path")
     classes: tuple[str, ...] = Field((), description="columns of labels to use; empty: all the format has")
     image_size_px: int = Field(128, ge=16, le=2048, description="side of the square that a network sees")
+    frame: Literal["middle", "first", "refuse"] = Field(
+        "middle", description="dicom, nifti: which image of several, middle | first | refuse (all such files)"
+    )
     patients: int = Field(200, ge=6, description="synthetic: people; three files each")
     seed: int = Field(0, ge=0, description="synthetic: the same seed makes the same files")
     external_site: str = Field("C", description="a site kept out of training and scored apart; empty: none")
