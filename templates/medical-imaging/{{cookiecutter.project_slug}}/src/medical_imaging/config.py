@@ -20,7 +20,9 @@ class Columns(Section):
     age: str = Field("age", description="in years, for slices; absent: none")
     view: str = Field("view", description="PA, AP, lateral or the like, for slices; absent: none")
     mask: str = Field("mask", description="path of a mask of the lesion, below data.path; absent: none")
-    label: str = Field("finding", description="multiclass: name of the class; absent: the one column of classes that is 1")
+    label: str = Field(
+        "finding", description="multiclass: name of the class; absent: the one column of classes that is 1"
+    )
     split: str = Field("split", description="train, validation or test, kept as they are; absent: split here")
 
 

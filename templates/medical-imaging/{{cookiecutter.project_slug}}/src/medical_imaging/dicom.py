@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pydicom
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
-from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, pixel_array
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -33,6 +34,7 @@ Frame = Literal["first", "middle", "refuse"]
 Shades = NDArray[np.float32]
 MAX_PIXELS = 50_000_000  # rows × columns × frames of one file, known before anything is decoded
 MAX_HEADER_BYTES = 2**30  # of an inflated file: a small deflated one may grow a thousandfold
+PREAMBLE_BYTES = 132
 SAMPLES = {"MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTE COLOR": 1, "RGB": 3, "YBR_FULL": 3, "YBR_FULL_422": 3}
 SAMPLES |= {"YBR_ICT": 3, "YBR_RCT": 3, "YBR_PARTIAL_420": 3, "YBR_PARTIAL_422": 3}
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -80,12 +82,12 @@ def window(values: Shades, centre: float, width: float, function: str = "LINEAR"
     [0.0, 0.5, 1.0]
     """
     if function == "SIGMOID":
-        return (1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -60, 60)))).astype(np.float32)
+        return np.asarray(1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -60, 60))), np.float32)
     if function == "LINEAR":
         shade = (values - (centre - 0.5)) / max(width - 1, 1e-6) + 0.5
     else:
         shade = (values - centre) / width + 0.5
-    return np.clip(shade, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(shade, 0, 1), np.float32)
 
 
 def frames(data: Dataset) -> int:
@@ -124,10 +126,10 @@ def _lacks_preamble(path: Path) -> bool:
         Refused: it begins otherwise, so it is something else.
     """
     with path.open("rb") as file:
-        start = file.read(132)
+        start = file.read(PREAMBLE_BYTES)
     if start[128:] == b"DICM":
         return False
-    if start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00" and len(start) == 132:
+    if start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00" and len(start) == PREAMBLE_BYTES:
         return True
     raise Refused("it is no DICOM file")
 
@@ -151,7 +153,8 @@ def _check_inflated_size(path: Path) -> None:
     if syntax != DeflatedExplicitVRLittleEndian:
         return
     with path.open("rb") as file:
-        _skip_meta(file)
+        file.seek(PREAMBLE_BYTES + 8)  # the value of the first element, the length of those that follow it
+        file.seek(int.from_bytes(file.read(4), "little"), 1)
         inflating, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
         try:
             while block := inflating.unconsumed_tail or file.read(2**16):
@@ -162,17 +165,10 @@ def _check_inflated_size(path: Path) -> None:
             raise Refused("the deflated content is damaged") from None
 
 
-def _skip_meta(file: BinaryIO) -> None:
-    from pydicom.filereader import _read_file_meta_info, read_preamble
-
-    read_preamble(file, force=False)
-    _read_file_meta_info(file)
-
-
 def _check(data: Dataset, frame: Frame) -> int:
     """Return the number of the frame to decode, or refuse by what the header says."""
     if not any(name in data for name in PIXELS):
-        raise Refused("it holds no pixels")
+        raise Refused("it holds no pixels, or is cut short")
     if missing := [name for name in REQUIRED if data.get(name) is None]:
         raise Refused(f"the tag {missing[0]} is missing")
     photometric, samples = str(data.PhotometricInterpretation).strip().upper(), data.SamplesPerPixel

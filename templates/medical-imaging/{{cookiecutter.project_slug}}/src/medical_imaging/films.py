@@ -128,16 +128,16 @@ def mark(levels: Image, text: str) -> Image:
     drawn = np.zeros(levels.shape, np.uint8)
     place = (int(size * 0.86), int(size * 0.15))
     cv2.putText(drawn, text, place, cv2.FONT_HERSHEY_SIMPLEX, size / 256, 255, max(1, size // 100), cv2.LINE_AA)
-    return np.maximum(levels, drawn.astype(np.float32) * np.float32((LEVELS - 1) / 255))
+    return np.asarray(np.maximum(levels, drawn * np.float32((LEVELS - 1) / 255)), np.float32)
 
 
 def stored(levels: Image, storage: Storage) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Return the pixel values that `storage` writes for `levels`."""
     if storage.photometric == "MONOCHROME1":
         levels = LEVELS - 1 - levels
-    values = np.rint((levels - storage.intercept) / storage.slope)
+    values: NDArray[np.float32] = np.rint((levels - storage.intercept) / storage.slope)
     values = np.clip(values, 0, 2**storage.bits - 1)
-    return values.astype(np.uint8 if storage.bits <= 8 else np.uint16)
+    return values.astype(np.uint8) if storage.bits <= 8 else values.astype(np.uint16)
 
 
 def lookup_table(storage: Storage) -> NDArray[np.uint16]:

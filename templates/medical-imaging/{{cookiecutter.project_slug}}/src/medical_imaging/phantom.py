@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Image = NDArray[np.float32]
+Image = NDArray[Any]  # of floats
 Finding = Literal["nodule", "consolidation", "effusion", "cardiomegaly"]
 FINDINGS: tuple[Finding, ...] = ("nodule", "consolidation", "effusion", "cardiomegaly")
 DRAWN = ("cardiomegaly", "effusion", "consolidation", "nodule")  # later ones cover earlier ones in the mask
@@ -129,9 +129,7 @@ def disease(rng: np.random.Generator, findings: Iterable[Finding], who: Body) ->
         else (),
         effusions=((fluid, both) if side else (both, fluid)) if "effusion" in wanted else (0.0, 0.0),
         heart_growth=float(rng.uniform(0.035, 0.14)) if "cardiomegaly" in wanted else 0.0,
-        mimics=tuple(
-            _spot(rng, who, radius=(0.025, 0.045), loss=(0.1, 0.3)) for _ in range(int(rng.integers(0, 4)))
-        ),
+        mimics=tuple(_spot(rng, who, radius=(0.025, 0.045), loss=(0.1, 0.3)) for _ in range(int(rng.integers(0, 4)))),
     )
 
 
@@ -170,9 +168,7 @@ def render(who: Body, how: Pose, what: Disease, size_px: int) -> tuple[Image, ND
     return np.maximum(loss, 0.02).astype(np.float32), mask
 
 
-def _spot(
-    rng: np.random.Generator, who: Body, *, radius: tuple[float, float], loss: tuple[float, float]
-) -> Spot:
+def _spot(rng: np.random.Generator, who: Body, *, radius: tuple[float, float], loss: tuple[float, float]) -> Spot:
     """Return a place in a lung, away from its border."""
     side = 1 if rng.random() < 0.5 else -1
     angle, out = rng.uniform(0, 2 * np.pi), 0.7 * np.sqrt(rng.random())
@@ -196,7 +192,10 @@ def _placed(size_px: int, how: Pose) -> tuple[Image, Image]:
     """Return for each pixel its place in the upright, centred body."""
     x, y = _grid(size_px)
     turn = np.float32(np.deg2rad(how.rotation_degrees))
-    x, y = (x - np.float32(how.shift[0])) / np.float32(how.scale), (y - np.float32(how.shift[1])) / np.float32(how.scale)
+    x, y = (
+        (x - np.float32(how.shift[0])) / np.float32(how.scale),
+        (y - np.float32(how.shift[1])) / np.float32(how.scale),
+    )
     return x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)
 
 
@@ -229,7 +228,7 @@ def _bones(x: Image, y: Image, who: Body) -> Image:
     rib = np.exp(-(((across - 0.35) / 0.16) ** 2)) + 0.5 * np.exp(-(((across - 0.55) / 0.05) ** 2))
     cage = _soft(0.85 - wide, 0.1) * _soft(wide - 0.12, 0.1)
     clavicle = np.exp(-(((y + 0.66 + 0.16 * (wide - 0.35)) / 0.035) ** 2)) * _soft(wide - 0.1, 0.05)
-    return np.float32(0.2) * rib * cage + np.float32(0.3) * clavicle * _soft(0.75 - wide, 0.1)
+    return np.asarray(0.2 * rib * cage + 0.3 * clavicle * _soft(0.75 - wide, 0.1), np.float32)
 
 
 @lru_cache(maxsize=64)
@@ -247,10 +246,10 @@ def _texture(seed: int, size_px: int) -> Image:
 def _patch(x: Image, y: Image, spot: Spot, size_px: int) -> Image:
     """Return an ill-defined, uneven opacity."""
     away = ((x - spot.x) ** 2 + (y - spot.y) ** 2) / np.float32(spot.radius**2)
-    return np.exp(-away) * np.clip(1 + 0.35 * _texture(spot.seed, size_px), 0, 2)
+    return np.asarray(np.exp(-away) * np.clip(1 + 0.35 * _texture(spot.seed, size_px), 0, 2), np.float32)
 
 
 def _ball(x: Image, y: Image, spot: Spot) -> Image:
     """Return the chord length through a ball, over its diameter."""
     inside = 1 - ((x - spot.x) ** 2 + (y - spot.y) ** 2) / np.float32(spot.radius**2)
-    return np.sqrt(np.clip(inside, 0, 1))
+    return np.asarray(np.sqrt(np.clip(inside, 0, 1)), np.float32)

@@ -39,12 +39,12 @@ def read_picture(path: Path) -> Shades:
     return stretched(pixels)
 
 
-def read_mask(path: Path) -> NDArray[np.uint8]:
+def read_mask(path: Path, frame: Frame = "middle") -> NDArray[np.uint8]:
     """Return the values of a mask, a PNG of 8 or 16 bits or a NIfTI slice; whatever is above 255 becomes 255."""
-    values = _slice(path, "middle") if path.name.endswith((".nii", ".nii.gz")) else _decoded(path)
+    values = _slice(path, frame) if path.name.endswith((".nii", ".nii.gz")) else _decoded(path)
     if values.ndim == 3:
         values = values[..., :3].max(axis=2)
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
 
 
 def read_nifti(path: Path, frame: Frame = "middle") -> Shades:
@@ -67,7 +67,7 @@ def stretched(values: NDArray[Any], limits: tuple[float, float] | None = None) -
     if high <= low:
         low, high = float(usable.min()), float(usable.max())
     shades = (np.nan_to_num(values, nan=float(low)) - low) / max(float(high - low), 1e-12)
-    return np.clip(shades, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(shades, 0, 1), np.float32)
 
 
 def squared(shades: Shades, size_px: int, channels: int) -> NDArray[np.uint8]:
@@ -139,7 +139,7 @@ def _slice(path: Path, frame: Frame) -> NDArray[Any]:
     if path.stat().st_size == 0:
         raise Refused("the file is empty")
     try:
-        volume: Any = nibabel.load(path)  # type: ignore[attr-defined] # exported without a declaration
+        volume: Any = nibabel.load(path)
     except ImageFileError:
         raise Refused("it is no NIfTI file") from None
     except Exception:  # damaged headers raise anything
@@ -154,9 +154,9 @@ def _slice(path: Path, frame: Frame) -> NDArray[Any]:
         raise Refused("it holds several frames, and data.frame is 'refuse'")
     try:
         if len(shape) == 4:
-            volume = volume.slicer[..., : 1]
+            volume = volume.slicer[..., :1]
         if len(shape) > 2:
-            volume = nibabel.as_closest_canonical(volume)  # type: ignore[attr-defined] # exported likewise
+            volume = nibabel.as_closest_canonical(volume)  # type: ignore[no-untyped-call] # it declares no types
             place = volume.shape[2] // 2 if frame == "middle" else 0
             plane = np.asarray(volume.dataobj[:, :, place, 0] if len(shape) == 4 else volume.dataobj[:, :, place])
         else:
@@ -165,10 +165,11 @@ def _slice(path: Path, frame: Frame) -> NDArray[Any]:
         raise Refused("the file is damaged or cut short") from None
     if np.iscomplexobj(plane) or plane.dtype.fields is not None:
         raise Refused("pixels are no numbers")
-    return np.ascontiguousarray(plane.T[::-1, ::-1]).astype(np.float32)
+    turned = plane.T if len(shape) == 2 else plane.T[::-1, ::-1]  # a single plane does not say how it lies
+    return np.ascontiguousarray(turned, np.float32)
 
 
 def _display_range(path: Path) -> tuple[float, float] | None:
-    header: Any = nibabel.load(path).header  # type: ignore[attr-defined] # exported without a declaration
+    header: Any = nibabel.load(path).header
     low, high = float(header.get("cal_min", 0) or 0), float(header.get("cal_max", 0) or 0)
     return (low, high) if high > low else None

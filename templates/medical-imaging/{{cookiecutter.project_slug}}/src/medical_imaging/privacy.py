@@ -14,6 +14,7 @@ import io
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,14 +69,10 @@ def folder(data: Path) -> Path:
 def ids_of(place: Path) -> Ids:
     """Return the ids by the salt in the private folder `place`, drawn now if there is none."""
     file = place / "salt"
-    try:
+    with suppress(FileNotFoundError):
         return Ids(file.read_bytes())
-    except FileNotFoundError:
-        pass
-    try:
+    with suppress(FileExistsError):  # another process was first
         _write_private(file, secrets.token_bytes(SALT_BYTES), os.O_EXCL)
-    except FileExistsError:  # another process was first
-        pass
     return Ids(file.read_bytes())
 
 

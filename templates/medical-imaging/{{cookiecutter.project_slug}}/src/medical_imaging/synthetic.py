@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -198,8 +198,10 @@ def _dataset(film: Film, pixels: NDArray[Any], number: int) -> Dataset:
     data = Dataset()
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = syntax
-    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = DigitalXRayImageStorageForPresentation
-    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = f"{study}.1.{number + 1}"
+    data.file_meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
+    data.SOPClassUID = DigitalXRayImageStorageForPresentation
+    data.SOPInstanceUID = f"{study}.1.{number + 1}"
+    data.file_meta.MediaStorageSOPInstanceUID = uids.UID(data.SOPInstanceUID)
     data.StudyInstanceUID, data.SeriesInstanceUID = study, f"{study}.1"
     data.PatientID, data.PatientName = who.identity, f"{who.name}^Canary"
     data.PatientBirthDate, data.PatientSex = who.born.strftime("%Y%m%d"), who.body.sex
