@@ -8,6 +8,7 @@ does, `recovery` when to go back.
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -221,4 +222,5 @@ def load_model(path: Path, sha256: str) -> keras.Model:
         checkpoint.read_verified(path, sha256)
     except OSError as error:
         raise PacelineError(f"'{path}' cannot be read: {error.strerror}.", "Name a run that finished.") from None
+    importlib.import_module("paceline.convolution")  # registers the layers of a backbone's file
     return keras.saving.load_model(path, compile=False, safe_mode=True)
