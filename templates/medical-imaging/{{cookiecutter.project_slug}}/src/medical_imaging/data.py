@@ -25,7 +25,7 @@ from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 from paceline.record import Run
 
-READERS = 1  # version of what decodes; a higher one decodes the cached images anew
+READERS = 2  # version of what decodes; a higher one decodes the cached images anew
 PEEKED = 25  # files looked at to learn whether a data set has colours
 BLANK_SPREAD = 2  # of 255: an image whose darkest and brightest pixels are nearer than that shows nothing
 SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
@@ -223,7 +223,7 @@ def _masks(
         max_bytes=config.max_cache_bytes,
         setting="data.max_cache_bytes",
     )
-    numbered = synthetic.CLASSES if config.source == "synthetic" else cohort.classes
+    numbered = synthetic.CLASSES if config.source == "synthetic" else None
     lesions = np.zeros((len(names), size, size), np.uint8)
     absent = [column for column, name in enumerate(cohort.classes) if not _means_nothing(name)]
     has_mask = (cohort.labels[:, absent] == 0).all(axis=1)
@@ -239,23 +239,24 @@ def _square_mask(path: Path, *, size_px: int, frame: Frame) -> NDArray[np.uint8]
     return pictures.squared_mask(pictures.read_mask(path, frame), size_px)
 
 
-def _by_class(mask: NDArray[np.uint8], cohort: Cohort, row: int, numbered: Sequence[str]) -> NDArray[np.uint8]:
+def _by_class(mask: NDArray[np.uint8], cohort: Cohort, row: int, numbered: Sequence[str] | None) -> NDArray[np.uint8]:
     """Return a mask with the numbers of the cohort's classes.
 
     Args:
-        mask: holds the numbers of classes from 1, or one other value, such as 255: then it is of the one class that is
+        mask: the numbers of classes from 1, or one value, such as 1 or 255: then it is of the one class that is
             present in the image, or of `ANY_CLASS`.
         cohort: whose labels tell what is present.
         row: of the image.
-        numbered: the classes that numbers in the mask mean; a lesion of one that the cohort has not is left out.
+        numbered: the classes that the numbers mean for certain; a lesion of one that the cohort has not is left out.
     """
-    present = [column for column, name in enumerate(cohort.classes) if cohort.labels[row, column] == 1]
+    if numbered is not None:
+        number_of = {name: number for number, name in enumerate(cohort.classes, start=1)}
+        return np.array([0, *(number_of.get(name, 0) for name in numbered)], np.uint8)[mask]
     top = int(mask.max())
-    if top > len(numbered) or (top == 1 and set(present) != {0} and numbered == cohort.classes):
-        return np.where(mask > 0, np.uint8(present[0] + 1 if len(present) == 1 else ANY_CLASS), np.uint8(0))
-    number_of = {name: number for number, name in enumerate(cohort.classes, start=1)}
-    table = np.array([0, *(number_of.get(name, 0) for name in numbered)], np.uint8)
-    return table[mask]
+    if 1 < top <= len(cohort.classes):
+        return mask
+    present = [column for column, value in enumerate(cohort.labels[row]) if value == 1]
+    return np.where(mask > 0, np.uint8(present[0] + 1 if len(present) == 1 else ANY_CLASS), np.uint8(0))
 
 
 def _means_nothing(name: str) -> bool:

@@ -1,7 +1,7 @@
-"""Which compressed pixels can be read here, and by whose code: plug-ins with permissive licences only.
+"""Which compressed pixels can be read here, and by whose code: none of it under the GPL.
 
 pydicom reads what is not compressed and RLE; Pillow (JPEG), pylibjpeg-openjpeg (JPEG 2000), pylibjpeg-rle and pyjpegls
-do the rest. JPEG Lossless wants `pylibjpeg-libjpeg`, which is under the GPL: no dependency here, used where installed.
+do the rest, and `jpeg_lossless` what is left.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID
+from pydicom.uid import UID, JPEGLossless, JPEGLosslessSV1
 
 from paceline.cache import Refused
 
@@ -18,10 +18,10 @@ from paceline.cache import Refused
 def why_not(syntax: str) -> str | None:
     """Return why pixels of a transfer syntax cannot be decoded here; None where they can.
 
-    >>> why_not("1.2.840.10008.1.2.4.70")
-    'no decoder with a permissive licence for JPEG Lossless, Non-Hierarchical, First-Order Prediction'
-    >>> why_not("1.2.840.10008.1.2.1") is None
+    >>> why_not("1.2.840.10008.1.2.4.70") is None
     True
+    >>> why_not("1.2.840.10008.1.2.4.102")
+    'the transfer syntax is not supported'
     """
     uid = UID(syntax)
     try:
@@ -29,10 +29,15 @@ def why_not(syntax: str) -> str | None:
             return None
     except NotImplementedError:  # what holds no single images, such as video
         return "the transfer syntax is not supported"
-    return f"no decoder with a permissive licence for {uid.name.partition(' (')[0]}"
+    return f"no decoder for {uid.name.partition(' (')[0]} is installed"
 
 
 def require(syntax: str) -> None:
     """Raise `Refused` where pixels of `syntax` cannot be decoded here."""
     if (reason := why_not(syntax)) is not None:
         raise Refused(reason)
+
+
+for _syntax in (JPEGLossless, JPEGLosslessSV1):
+    if (_decoder := get_decoder(_syntax)) and "medical_imaging" not in _decoder.available_plugins:
+        _decoder.add_plugin("medical_imaging", ("medical_imaging.jpeg_lossless", "decode_frame"))

@@ -52,7 +52,7 @@ def read(path: Path, config: Data, task: Task) -> tuple[NDArray[np.uint8], NDArr
 
 def _array(path: Path, name: str) -> NDArray[Any]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return np.asarray(arrays[name])
     except FileNotFoundError:
         raise PacelineError("There is no file where data.path says.", "Name the .npz of a MedMNIST data set.") from None

@@ -92,7 +92,7 @@ def body(rng: np.random.Generator) -> Body:
         habitus=float(np.clip(rng.normal(1.0, 0.14), 0.7, 1.5)),
         lung_half_width=float(rng.normal(0.345 if sex == "M" else 0.33, 0.018)),
         lung_half_height=float(rng.normal(0.68, 0.035)),
-        heart_half_width=float(rng.normal(0.315 + 0.0006 * (age - 58), 0.028)),
+        heart_half_width=float(rng.normal(0.32 + 0.0006 * (age - 58), 0.022)),
         rib_phase=float(rng.uniform(0, 1)),
         vessels=int(rng.integers(2**31)),
     )
@@ -118,18 +118,18 @@ def disease(rng: np.random.Generator, findings: Iterable[Finding], who: Body) ->
     both = fluid * rng.uniform(0.5, 1.0) if rng.random() < 0.3 else 0.0
     return Disease(
         nodules=tuple(
-            _spot(rng, who, radius=(0.045, 0.1), loss=(0.2, 0.5)) for _ in range(1 + int(rng.random() < 0.25))
+            _spot(rng, who, radius=(0.09, 0.16), loss=(0.7, 1.4)) for _ in range(1 + int(rng.random() < 0.25))
         )
         if "nodule" in wanted
         else (),
         consolidations=tuple(
-            _spot(rng, who, radius=(0.15, 0.3), loss=(0.25, 0.65)) for _ in range(1 + int(rng.random() < 0.3))
+            _spot(rng, who, radius=(0.17, 0.32), loss=(0.35, 0.85)) for _ in range(1 + int(rng.random() < 0.3))
         )
         if "consolidation" in wanted
         else (),
         effusions=((fluid, both) if side else (both, fluid)) if "effusion" in wanted else (0.0, 0.0),
-        heart_growth=float(rng.uniform(0.035, 0.14)) if "cardiomegaly" in wanted else 0.0,
-        mimics=tuple(_spot(rng, who, radius=(0.025, 0.045), loss=(0.1, 0.3)) for _ in range(int(rng.integers(0, 4)))),
+        heart_growth=float(rng.uniform(0.07, 0.19)) if "cardiomegaly" in wanted else 0.0,
+        mimics=tuple(_spot(rng, who, radius=(0.02, 0.04), loss=(0.1, 0.25)) for _ in range(int(rng.integers(0, 3)))),
     )
 
 
@@ -147,7 +147,9 @@ def render(who: Body, how: Pose, what: Disease, size_px: int) -> tuple[Image, ND
     loss = who.habitus * (2.5 - 0.75 * np.abs(x) ** 3 - 0.25 * y**2) * _soft(1 - (np.abs(x) / 0.96) ** 6, 0.1)
     loss -= who.habitus**0.3 * LUNG_LOSS * air * (1 - 0.75 * heart)
     loss += 0.35 * _soft(1 - (x / 0.1) ** 2, 0.5) * (1 + 0.12 * np.sin(22 * y))  # spine
-    loss += _bones(x, y, who) + 0.26 * air * _texture(who.vessels, size_px) * np.exp(-1.2 * np.abs(np.abs(x) - 0.2))
+    loss += _bones(x, y, who) + 0.13 * air * (1 - 0.6 * heart) * _texture(who.vessels, size_px) * np.exp(
+        -1.2 * np.abs(np.abs(x) - 0.2)
+    )
     mask = np.zeros(loss.shape, np.uint8)
     if what.heart_growth > 0:
         mask[heart > 0.5] = 1 + FINDINGS.index("cardiomegaly")

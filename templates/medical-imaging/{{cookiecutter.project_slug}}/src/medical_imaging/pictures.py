@@ -106,17 +106,15 @@ def _interpolation(shades: Shades, size_px: int) -> int:
 
 def _decoded(path: Path) -> NDArray[Any]:
     try:
-        with Image.open(path) as opened:  # reads the header alone
+        with Image.open(path, formats=("PNG", "JPEG")) as opened:  # reads the header alone
             width, height = opened.size
-            kind = opened.format
+            kind = str(opened.format)
     except UnidentifiedImageError:
         raise Refused("the file is empty" if path.stat().st_size == 0 else "it is no PNG or JPEG") from None
     except Image.DecompressionBombError:
         raise Refused(f"it has more than {MAX_PIXELS // 10**6} megapixels") from None
     except (OSError, ValueError, SyntaxError):
         raise Refused("the file cannot be read") from None
-    if kind not in {"PNG", "JPEG"}:
-        raise Refused("it is no PNG or JPEG")
     if width * height > MAX_PIXELS:
         raise Refused(f"it has more than {MAX_PIXELS // 10**6} megapixels")
     content = np.fromfile(path, np.uint8)
