@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+import medical_imaging
+import paceline
+
 
 def dicom_dataset(
     pixels: NDArray[Any], *, bits: int | None = None, syntax: UID = ExplicitVRLittleEndian, **tags: Any
@@ -59,3 +62,10 @@ def dicom_file(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def process_environment() -> dict[str, str]:
+    """Environment variables for a started Python that imports the library and the template as this one does."""
+    folders = [str(Path(package.__file__ or "").parents[1]) for package in (paceline, medical_imaging)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(folders), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -3,12 +3,58 @@
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
 
 from paceline import cli
+from paceline.cli import Command
 
 PROGRAM = "medical-imaging"
 
-COMMANDS = [cli.REPORT]
+
+def _data(arguments: Namespace) -> dict[str, Any]:
+    from medical_imaging import data, deidentify, splits
+    from paceline import report
+    from paceline.quarantine import Quarantine
+
+    config, quarantine = _config(arguments), Quarantine(arguments.output.with_suffix(".quarantine.jsonl"))
+    task = config.model.task
+    if arguments.deidentify is not None:
+        return deidentify.configured(arguments.deidentify, config.data, task, quarantine)
+    cohort = data.load(config.data, task, quarantine)
+    split = splits.divide(cohort, config.data, config.train.seed)
+    facts = data.audit(cohort, split, quarantine)
+    if (headers := data.headers(config.data, task)) is not None:
+        facts["headers"] = headers
+    return report.write_sheet(arguments.output, "Images", facts)
+
+
+def _config(arguments: Namespace) -> Any:
+    from medical_imaging.config import Config
+
+    return cli.load_config(Config, arguments)
+
+
+def _data_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--output", type=Path, default=Path("data-sheet.html"), help="the sheet (default: %(default)s)")
+    parser.add_argument(
+        "--deidentify",
+        type=Path,
+        metavar="OUT",
+        help="instead, copy the DICOM files without identity into a new folder",
+    )
+
+
+COMMANDS = [
+    Command(
+        "data",
+        "audit the configured images: counts, classes, sites, defects, duplicates, burned-in text, leakage",
+        _data,
+        _data_arguments,
+    ),
+    cli.REPORT,
+]
 
 
 def main() -> int:

@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medical_imaging import formats, medmnist, pictures, privacy, splits, synthetic
-from medical_imaging.cohort import Cohort, Task
+from medical_imaging import audits, formats, medmnist, pictures, privacy, splits, synthetic
+from medical_imaging.cohort import Cohort, Split, Task
 from medical_imaging.config import Columns, Data
 from medical_imaging.dicom import Frame, Shades
 from paceline import cache
@@ -98,19 +98,39 @@ def load_unlabelled(
     return found.array, [files[place].relative_to(root).as_posix() for place in found.kept]
 
 
+def listing(config: Data, task: Task) -> tuple[formats.Listing, privacy.Ids, Path | None]:
+    """Return the configured files with labels, what makes their ids, and the private folder, if people are in the data.
+
+    Raises:
+        PacelineError: see `load`.
+    """
+    if config.source == "synthetic":
+        usual = {"labels_csv": "labels.csv", "columns": Columns(), "classes": config.classes or synthetic.CLASSES}
+        listed = formats.listing(config.model_copy(update=usual), task, synthetic.folder(config))
+        return listed, privacy.Ids(f"phantom {config.seed}".encode()), None  # nobody to protect: ids that stay the same
+    root = _path(config)
+    listed = formats.listing(config, task, root)
+    private = privacy.folder(root)
+    return listed, privacy.ids_of(private), private
+
+
+def audit(cohort: Cohort, split: Split | None, quarantine: Quarantine) -> dict[str, Any]:
+    """Return what the cohort holds and what is wrong with it, for the sheet and the record; see `audits.of_cohort`."""
+    return audits.of_cohort(cohort, split, quarantine)
+
+
+def headers(config: Data, task: Task) -> dict[str, Any] | None:
+    """Return what the headers of DICOM files say, see `audits.of_headers`; None for other sources."""
+    if config.source not in ("synthetic", "dicom"):
+        return None
+    listed, _, _ = listing(config, task)
+    return audits.of_headers([listed.root / name for name in listed.rows["file"]], listed.rows["patient"].to_list())
+
+
 def _from_files(config: Data, task: Task, run: Run | None) -> tuple[Cohort, list[tuple[str, str]], int]:
     """Return what can be decoded, what was refused by salted id, and how many items there were."""
-    if config.source == "synthetic":
-        root = synthetic.folder(config)
-        config = config.model_copy(update={"labels_csv": "labels.csv", "columns": Columns()})
-        config = config if config.classes else config.model_copy(update={"classes": synthetic.CLASSES})
-        ids = privacy.Ids(f"phantom {config.seed}".encode())  # nobody to protect, and the same record each time
-        private = None
-    else:
-        root = _path(config)
-        private = privacy.folder(root)
-        ids = privacy.ids_of(private)
-    listed = formats.listing(config, task, root)
+    listed, ids, private = listing(config, task)
+    root = listed.root
     names = listed.rows["file"].to_list()
     files = [root / name for name in names]
     found = _decoded(files, listed.read, config, _channels(files, listed.read), run)

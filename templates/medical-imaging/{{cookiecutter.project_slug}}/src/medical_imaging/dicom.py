@@ -52,6 +52,16 @@ def header(path: Path) -> Dataset:
     return _parsed(path, stop_before_pixels=True)
 
 
+def dataset(path: Path) -> Dataset:
+    """Return all elements, the encoded pixels included.
+
+    Raises:
+        Refused: see `header`.
+    """
+    _check_inflated_size(path)
+    return _parsed(path, stop_before_pixels=False)
+
+
 def read(path: Path, frame: Frame = "middle") -> Shades:
     """Return the image of a file: (rows, columns) for shades of grey, (rows, columns, 3) for RGB; from 0 to 1.
 
@@ -62,8 +72,7 @@ def read(path: Path, frame: Frame = "middle") -> Shades:
     Raises:
         Refused: with the reason, which holds nothing of the file's content.
     """
-    _check_inflated_size(path)
-    data = _parsed(path, stop_before_pixels=False)
+    data = dataset(path)
     index = _check(data, frame)
     try:
         return _shades(data, index)

@@ -147,9 +147,8 @@ def render(who: Body, how: Pose, what: Disease, size_px: int) -> tuple[Image, ND
     loss = who.habitus * (2.5 - 0.75 * np.abs(x) ** 3 - 0.25 * y**2) * _soft(1 - (np.abs(x) / 0.96) ** 6, 0.1)
     loss -= who.habitus**0.3 * LUNG_LOSS * air * (1 - 0.75 * heart)
     loss += 0.35 * _soft(1 - (x / 0.1) ** 2, 0.5) * (1 + 0.12 * np.sin(22 * y))  # spine
-    loss += _bones(x, y, who) + 0.13 * air * (1 - 0.6 * heart) * _texture(who.vessels, size_px) * np.exp(
-        -1.2 * np.abs(np.abs(x) - 0.2)
-    )
+    fewer_outwards = np.exp(-1.2 * np.abs(np.abs(x) - 0.2))
+    loss += 0.13 * air * (1 - 0.6 * heart) * fewer_outwards * _texture(who.vessels, size_px) + _bones(x, y, who)
     mask = np.zeros(loss.shape, np.uint8)
     if what.heart_growth > 0:
         mask[heart > 0.5] = 1 + FINDINGS.index("cardiomegaly")

@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ PERSISTS = 0.7  # how probable a finding is seen again in the patient's next stu
 UNCERTAIN, BLANK = 0.04, 0.03  # shares of the labels
 NAMES = ("Abendroth", "Birkholz", "Castellane", "Dunmorrow", "Eszterhas", "Fairweather", "Grimaldieu", "Hollandsworth")
 ORGANISATION = "1.2.826.0.1.3680043.10.1338"  # root of the UIDs made here
-VERSION = 1  # of what is written; a higher one makes the files anew
+FEWEST_WITH_DEFECTS = 20  # patients; of fewer, two bad files would be more than `max_quarantined_share`
+VERSION = 2  # of what is written; a higher one makes the files anew
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,10 @@ def write(folder: Path, config: Data) -> Path:
         if rng.random() < film.patient.site.marked[0 if findings else 1]:
             levels = films.mark(levels, film.patient.site.name)
         rendered.append((film, levels, mask))
-    # One film of the first patient is filed again, under the last patient.
-    double, source = rendered[-1][0], rendered[0]
-    twin = Film(double.patient, double.study, double.taken, source[0].pose, source[0].disease, source[0].storage)
-    rendered[-1] = (twin, source[1], source[2])
+    if config.patients >= FEWEST_WITH_DEFECTS:  # a film of the first patient is filed under the last one as well
+        double, source = rendered[-1][0], rendered[0]
+        twin = replace(double, pose=source[0].pose, disease=source[0].disease, storage=source[0].storage)
+        rendered[-1] = (twin, source[1], source[2])
     for number, (film, levels, mask) in enumerate(rendered):
         rng = np.random.default_rng((config.seed, 2, number))
         place = Path(
@@ -122,7 +123,8 @@ def write(folder: Path, config: Data) -> Path:
         if mask_name:
             cv2.imwrite(str(folder / mask_name), mask)
         rows.append(_row(film, place, mask_name, rng))
-    _truncate(folder / rows[len(rows) // 2]["file"])
+    if config.patients >= FEWEST_WITH_DEFECTS:
+        _truncate(folder / rows[len(rows) // 2]["file"])
     with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
