@@ -12,9 +12,10 @@ import nibabel
 import numpy as np
 import pytest
 
+import paceline.config
 from medical_imaging import data
 from medical_imaging.cohort import Cohort, Task
-from medical_imaging.config import Columns, Data
+from medical_imaging.config import Columns, Config, Data
 from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 
@@ -142,7 +143,8 @@ def test_bad_pictures_are_quarantined(pictures: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"columns": Columns(file="image")}, "no column 'image'. Set data.columns.file. It has file, patient_id"),
+        ({"columns": Columns(file="files")}, r"no column 'files'\. Set data\.columns\.file\. Did you mean 'file'"),
+        ({"columns": Columns(file="scan_path")}, r"no column 'scan_path'.*first row should name its 8 columns"),
         ({"columns": Columns(patient="who")}, "no column 'who'. Set data.columns.patient"),
         ({"classes": ("mass", "tumour")}, "no column 'tumour'"),
         ({"labels_csv": "none.csv"}, "no table of labels where data.labels_csv says"),
@@ -327,6 +329,61 @@ def test_dicom_headers_fill_what_the_table_lacks(dicom_file: Callable[..., Path]
     assert 1.5 == cohort.age_years[0]
     assert cohort.view is not None
     assert "LL" == cohort.view[0]
+
+
+def test_files_named_by_their_uid_are_found(dicom_file: Callable[..., Path], tmp_path: Path) -> None:
+    """Archives often name files by their UID, without a suffix: they are predicted on, and missed in no table."""
+    rng = np.random.default_rng(0)
+    names = ["1.2.840.113619.2.1", "1.2.840.113619.2.2", "IM0003", "d.dcm"]
+    for name in names:
+        dicom_file(rng.integers(0, 4096, (20, 30), dtype=np.uint16), f"d/{name}")
+    (tmp_path / "d" / "notes.txt").write_text("none", encoding="utf-8")
+    (tmp_path / "d" / "DICOMDIR").write_bytes(b"none")
+    quarantine = Quarantine()
+    config = Data(source="dicom", image_size_px=16)
+    images, found = data.load_unlabelled(tmp_path / "d", config, quarantine, channels=1)
+    assert names == found
+    assert (4, 16, 16, 1) == images.shape
+    write_csv(tmp_path / "d" / "labels.csv", ["file", "x"], [[name, place % 2] for place, name in enumerate(names[:2])])
+    _, state = load(tmp_path / "d", "dicom")
+    assert {"there is no row of labels for the image": 2} == state["by_reason"]
+
+
+def test_new_images_that_cannot_be_read_are_listed_by_number(tmp_path: Path) -> None:
+    """A folder with one bad file gives the others; with bad ones only, an error."""
+    write_picture(tmp_path / "new" / "a.png", 0)
+    (tmp_path / "new" / "b.png").write_bytes(b"")
+    quarantine = Quarantine()
+    config = Data(source="images", image_size_px=16)
+    images, names = data.load_unlabelled(tmp_path / "new", config, quarantine, channels=3)
+    assert ["a.png"] == names
+    assert (1, 16, 16, 3) == images.shape
+    assert "file 2" == quarantine.state()["examples"][0]["source"]
+    with pytest.raises(
+        PacelineError, match=r"None of the 1 file\(s\) can be read, the first because the file is empty"
+    ):
+        data.load_unlabelled(tmp_path / "new" / "b.png", config, Quarantine(), channels=1)
+
+
+def test_free_text_is_no_class(pictures: Path) -> None:
+    """A column of reports is not taken for a hundred classes, nor printed."""
+
+    def change(rows: list[list[str]]) -> None:
+        rows[0].append("finding")
+        for number, row in enumerate(rows[1:]):
+            row.append(f"report {number}")
+        rows.extend([f"x{n}.png", "P", "", "", "", "", "0", "0", f"Nightingale {n}"] for n in range(100))
+
+    with pytest.raises(PacelineError, match="holds 108 different values") as refused:
+        load(rewritten(pictures, change), "images", "multiclass")
+    assert "Nightingale" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["breastmnist", "chexpert", "dicom", "nih"])
+def test_the_configurations_that_come_along_load(name: str) -> None:
+    """Each file in `configs/` is complete for its source, but for the path."""
+    found = paceline.config.load(Config, Path(__file__).parent.parent / "configs" / f"{name}.toml")
+    assert {"breastmnist": "medmnist"}.get(name, name) == found.data.source
 
 
 @pytest.mark.parametrize(

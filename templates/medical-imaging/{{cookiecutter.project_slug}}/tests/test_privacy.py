@@ -93,6 +93,7 @@ def test_nothing_of_a_name_leaves_the_loading(ward: Path, tmp_path: Path) -> Non
 def test_nothing_of_a_name_is_in_an_error(ward: Path) -> None:
     """Whatever is wrong with the data, the message names neither file nor folder nor patient."""
     labels = ward / "labels.csv"
+    (ward / "headless.csv").write_bytes(labels.read_bytes().partition(b"\n")[2])
     broken = [
         Data(source="dicom", path=str(ward), max_quarantined_share=0.0, image_size_px=16),
         Data(source="dicom", path=str(ward / "none")),
@@ -102,6 +103,7 @@ def test_nothing_of_a_name_is_in_an_error(ward: Path) -> None:
         Data(source="images", path=str(ward), image_size_px=16, max_quarantined_share=1.0),
         Data(source="nih", path=str(ward)),
         Data(source="chexpert", path=str(ward)),
+        Data(source="dicom", path=str(ward), labels_csv="headless.csv"),
         Data(source="medmnist", path=str(labels)),
         Data(source="medmnist", path=str(ward / "none.npz")),
     ]

@@ -28,6 +28,7 @@ HASH_SIDE = 16  # of the perceptual hash: 256 bits
 NEAR_BITS = 8  # that may differ between near duplicates
 MOST_COMPARED = 20_000  # images; of more only those with equal hashes are found
 SHOWN = 20
+MOST_GROUPS = 50
 BORDER = 0.22  # of the image's side, where letters are burned in
 LETTER_SIDE = (0.03, 0.2)  # of the image's side, least and most height of a letter
 BRIGHT, STANDS_OUT = 175, 60  # of 255: a letter's shade, and its difference from what is around it
@@ -55,7 +56,7 @@ def of_cohort(cohort: Cohort, split: Split | None, quarantine: Quarantine) -> di
         "classes": [_of_class(cohort, column) for column in range(len(cohort.classes))],
     }
     for name, groups in (("sites", cohort.sites), ("sex", cohort.sex), ("view", cohort.view)):
-        if groups is not None:
+        if groups is not None and len(set(groups.tolist())) <= MOST_GROUPS:  # more are no groups, and may be people
             facts[name] = [_of_group(cohort, groups, group) for group in sorted(set(groups.tolist()))]
     if cohort.age_years is not None:
         facts["age_years"] = _quantiles(cohort.age_years[np.isfinite(cohort.age_years)])
@@ -179,7 +180,7 @@ def _burned_in(cohort: Cohort) -> dict[str, Any]:
             for column, name in enumerate(cohort.classes)
         ],
     }
-    if cohort.sites is not None:
+    if cohort.sites is not None and len(set(cohort.sites.tolist())) <= MOST_GROUPS:
         facts["by_site"] = {
             str(site): _share(found[cohort.sites == site]) for site in sorted(set(cohort.sites.tolist()))
         }

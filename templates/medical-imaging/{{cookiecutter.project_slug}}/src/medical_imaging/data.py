@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from paceline.quarantine import Quarantine
 from paceline.record import Run
 
 READERS = 2  # version of what decodes; a higher one decodes the cached images anew
-PEEKED = 25  # files looked at to learn whether a data set has colours
+PEEKED = 5  # files looked at to learn whether a data set has colours
 BLANK_SPREAD = 2  # of 255: an image whose darkest and brightest pixels are nearer than that shows nothing
 SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 ANY_CLASS = 255  # in `Cohort.lesions`
@@ -215,14 +216,13 @@ def _square(path: Path, *, read: Callable[[Path], Shades], size_px: int, channel
 
 
 def _channels(files: Sequence[Path], read: Callable[[Path], Shades]) -> int:
-    """Return 3 if the first image that can be read has colours, else 1."""
+    """Return 3 if one of the first images has colours, else 1."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for file in files[:PEEKED]:
-            try:
-                return 3 if pictures.is_colour(read(file)) else 1
-            except (cache.Refused, OSError):
-                continue
+            with suppress(cache.Refused, OSError):
+                if pictures.is_colour(read(file)):
+                    return 3
     return 1
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ CHEXPERT_CLASSES = (
     NO_FINDING, "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema", "Consolidation",
     "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other", "Fracture", "Support Devices",
 )  # fmt: skip
+UNNAMED = re.compile(r"[^.]+|[\d.]+")  # no suffix, or a UID for a name
+NO_IMAGES = ("dicomdir", "license", "readme")
 FROM_HEADER = {"patient": "PatientID", "sex": "PatientSex", "age": "PatientAge", "view": "ViewPosition"}
 
 
@@ -78,7 +81,7 @@ def listing(config: Data, task: Task, root: Path) -> Listing:
         table = _chexpert(config, task, root, found)
     else:
         table = tables.of(tables.read(root / config.labels_csv), config.columns, config.classes, task)
-        table = _with_headers(table, root, found) if _kind(config) == "dicom" else table
+        table = _with_headers(table, root) if _kind(config) == "dicom" else table
         if "patient" in table.lacking and config.columns.patient:
             raise PacelineError(
                 f"The table of labels has no column '{config.columns.patient}'.",
@@ -114,14 +117,14 @@ def _kind(config: Data) -> str:
 
 
 def _files(root: Path, suffixes: tuple[str, ...]) -> set[str]:
-    """Return the paths below `root` that end so; a file without a dot has the suffix ''."""
+    """Return the paths below `root` that end so; where '' is a suffix, names without one and UIDs do."""
     found = set()
     for folder, folders, names in os.walk(root, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
         below = Path(folder).relative_to(root)
         for name in names:
             low = name.lower()
-            plain = "" in suffixes and "." not in name and low not in {"dicomdir", "license", "readme"}
+            plain = "" in suffixes and UNNAMED.fullmatch(low) is not None and low not in NO_IMAGES
             if not name.startswith(".") and (plain or low.endswith(tuple(end for end in suffixes if end))):
                 found.add((below / name).as_posix())
     return found
@@ -152,7 +155,7 @@ def _joined(table: tables.Table, root: Path, found: set[str], read: Callable[[Pa
     return Listing(root, rows, table.labels[there], table.classes, tuple(refused), read)
 
 
-def _with_headers(table: tables.Table, root: Path, found: set[str]) -> tables.Table:
+def _with_headers(table: tables.Table, root: Path) -> tables.Table:
     """Return `table` with what its columns lack and DICOM headers hold: patient, sex, age and view."""
     wanted = {field: tag for field, tag in FROM_HEADER.items() if field in table.lacking}
     if not wanted:
@@ -160,7 +163,7 @@ def _with_headers(table: tables.Table, root: Path, found: set[str]) -> tables.Ta
 
     def of_file(name: str) -> tuple[str, ...] | str:
 
-        if name not in found:
+        if not (root / name).is_file():
             return ("",) * len(wanted)
         try:
             header = dicom.header(root / name)
@@ -179,7 +182,7 @@ def _with_headers(table: tables.Table, root: Path, found: set[str]) -> tables.Ta
     reasons = [value if isinstance(value, str) else "" for value in values]
     if "patient" in wanted:
         reasons = [
-            reason or ("" if patient or name not in found else "the header names no patient")
+            reason or ("" if patient or not (root / name).is_file() else "the header names no patient")
             for reason, patient, name in zip(reasons, columns["patient"], names, strict=True)
         ]
     good = np.array([not reason for reason in reasons], bool)

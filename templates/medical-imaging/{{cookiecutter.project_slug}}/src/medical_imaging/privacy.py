@@ -52,14 +52,15 @@ def folder(data: Path) -> Path:
 
     That is beside the data, or in the cache where nothing can be written there.
     """
-    beside = data.with_name(f"{data.name}.private")
+    data = data.resolve()
+    beside = data.parent / f"{data.name}.private"
     try:
         beside.mkdir(mode=0o700, exist_ok=True)
         if os.access(beside, os.W_OK):
             return beside
     except OSError:
         pass
-    name = hashlib.sha256(str(data.absolute()).encode()).hexdigest()[:24]
+    name = hashlib.sha256(os.fsencode(data)).hexdigest()[:24]
     inside = cache.folder() / "private" / name
     inside.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     inside.mkdir(mode=0o700, exist_ok=True)

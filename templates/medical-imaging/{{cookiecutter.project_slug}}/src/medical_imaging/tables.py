@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from paceline.errors import PacelineError
 
 FIELDS = ("file", "patient", "site", "sex", "age", "view", "mask", "split")
 PARTS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
+MOST_CLASSES = 100  # that are taken from the data without being named: free text is no class
 MOSTLY = 0.95  # share of a column's values that are labels, for it to be taken as a class
 
 
@@ -99,13 +101,22 @@ def of(raw: pl.DataFrame, columns: Columns, wanted: Sequence[str], task: Task) -
 
 
 def missing_column(name: str, raw: pl.DataFrame, setting: str) -> PacelineError:
-    """Return the error for a column that is not there."""
-    has = ", ".join(raw.columns[:20])
-    return PacelineError(f"The table of labels has no column '{name}'.", f"Set {setting}. It has {has}.")
+    """Return the error for a column that is not there.
+
+    Of the others only one that is called nearly the same is named: without a header, names of columns are a patient's.
+    """
+    near = difflib.get_close_matches(name.lower(), raw.columns, n=1, cutoff=0.7)
+    hint = f"Did you mean '{near[0]}'?" if near else f"Its first row should name its {raw.width} columns."
+    return PacelineError(f"The table of labels has no column '{name}'.", f"Set {setting}. {hint}")
 
 
 def _named(found: pl.Series, wanted: Sequence[str]) -> tuple[NDArray[np.float32], tuple[str, ...], list[str]]:
     classes = tuple(wanted) or tuple(sorted(name for name in found.unique() if name))
+    if len(classes) > MOST_CLASSES:
+        raise PacelineError(
+            f"The column of labels holds {len(classes):,} different values.",
+            "Name the classes (data.classes), or another column: data.columns.label.",
+        )
     labels = np.stack([(found == name).to_numpy() for name in classes], axis=1).astype(np.float32)
     reasons = [""] * len(found)
     _mark(reasons, found == "", "the row has no label")
