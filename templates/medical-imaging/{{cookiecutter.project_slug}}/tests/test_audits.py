@@ -41,11 +41,12 @@ def test_counts_add_up(loaded: tuple[Cohort, Quarantine]) -> None:
 
 def test_the_burned_in_letter_is_found_and_goes_with_findings(loaded: tuple[Cohort, Quarantine]) -> None:
     """Only site B is suspected, and the letter is on more films with a finding than without: the planted shortcut."""
-    facts = audits.of_cohort(*loaded[:1], None, loaded[1])["burned_in"]
-    assert facts["by_site"]["B"] > 0.5
-    assert 0 == facts["by_site"]["A"] == facts["by_site"]["C"]
-    healthy = next(row for row in facts["share_where_present_and_absent"] if row["class"] == "no_finding")
-    assert healthy["absent"] > 2 * healthy["present"]
+    facts = audits.of_cohort(loaded[0], None, loaded[1])
+    by_site = facts["burned_in"]["share_by_site"]
+    assert by_site["B"] > 0.5
+    assert 0 == by_site["A"] == by_site["C"]
+    healthy = next(row for row in facts["burned_in_by_class"] if row["class"] == "no_finding")
+    assert healthy["letters_where_absent"] > 2 * healthy["letters_where_present"]
 
 
 def test_letters_are_told_from_anatomy() -> None:

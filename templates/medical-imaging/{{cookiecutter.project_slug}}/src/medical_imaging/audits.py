@@ -64,7 +64,9 @@ def of_cohort(cohort: Cohort, split: Split | None, quarantine: Quarantine) -> di
         lesion = cohort.masks.any(axis=(1, 2))
         facts["masks"] = {"given": int(cohort.has_mask.sum()), "with_a_lesion": int(lesion.sum())}
     facts["near_duplicates"] = _near_duplicates(cohort)
-    facts["burned_in"] = _burned_in(cohort)
+    letters = np.array([has_letters(image) for image in cohort.images], bool)
+    facts["burned_in"] = _burned_in(cohort, letters)
+    facts["burned_in_by_class"] = [_letters_by_class(cohort, letters, column) for column in range(len(cohort.classes))]
     if split is not None:
         facts["parts"] = [_of_part(cohort, name, getattr(split, name)) for name in (*splits.PARTS, "external")]
         facts["leakage"] = splits.refuse_leakage(cohort, split)
@@ -165,26 +167,26 @@ def _near_duplicates(cohort: Cohort) -> dict[str, Any]:
     }
 
 
-def _burned_in(cohort: Cohort) -> dict[str, Any]:
-    """Return where letters are suspected, and whether they go with findings: then a model may read letters."""
-    found = np.array([has_letters(image) for image in cohort.images], bool)
-    facts: dict[str, Any] = {
-        "suspected": int(found.sum()),
-        "examples": [cohort.items[row] for row in np.flatnonzero(found)[:SHOWN]],
-        "share_where_present_and_absent": [
-            {
-                "class": name,
-                "present": _share(found[cohort.labels[:, column] == 1]),
-                "absent": _share(found[cohort.labels[:, column] == 0]),
-            }
-            for column, name in enumerate(cohort.classes)
-        ],
+def _burned_in(cohort: Cohort, letters: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return where letters are suspected."""
+    found = {
+        "suspected": int(letters.sum()),
+        "examples": [cohort.items[row] for row in np.flatnonzero(letters)[:SHOWN]],
     }
-    if cohort.sites is not None and len(set(cohort.sites.tolist())) <= MOST_GROUPS:
-        facts["by_site"] = {
-            str(site): _share(found[cohort.sites == site]) for site in sorted(set(cohort.sites.tolist()))
-        }
-    return facts
+    if cohort.sites is None or len(set(cohort.sites.tolist())) > MOST_GROUPS:
+        return found
+    shares = {str(site): _share(letters[cohort.sites == site]) for site in sorted(set(cohort.sites.tolist()))}
+    return {**found, "share_by_site": shares}
+
+
+def _letters_by_class(cohort: Cohort, letters: NDArray[np.bool_], column: int) -> dict[str, Any]:
+    """Return the share of images with letters; where they go with a finding, a model may read the letters."""
+    values = cohort.labels[:, column]
+    return {
+        "class": cohort.classes[column],
+        "letters_where_present": _share(letters[values == 1]),
+        "letters_where_absent": _share(letters[values == 0]),
+    }
 
 
 def _of_class(cohort: Cohort, column: int) -> dict[str, Any]:

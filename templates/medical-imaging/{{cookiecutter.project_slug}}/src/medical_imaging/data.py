@@ -99,16 +99,17 @@ def load_unlabelled(
     return found.array, [files[place].relative_to(root).as_posix() for place in found.kept]
 
 
-def listing(config: Data, task: Task) -> tuple[formats.Listing, privacy.Ids, Path | None]:
-    """Return the configured files with labels, what makes their ids, and the private folder, if people are in the data.
+def listing(config: Data, task: Task) -> tuple[formats.Listing, privacy.Ids, Path]:
+    """Return the configured files with labels, what makes their ids, and the private folder for the map of them.
 
     Raises:
         PacelineError: see `load`.
     """
     if config.source == "synthetic":
         usual = {"labels_csv": "labels.csv", "columns": Columns(), "classes": config.classes or synthetic.CLASSES}
-        listed = formats.listing(config.model_copy(update=usual), task, synthetic.folder(config))
-        return listed, privacy.Ids(f"phantom {config.seed}".encode()), None  # nobody to protect: ids that stay the same
+        root = synthetic.folder(config)
+        ids = privacy.Ids(f"phantom {config.seed}".encode())  # nobody to protect, and the same ids on every machine
+        return formats.listing(config.model_copy(update=usual), task, root), ids, privacy.folder(root)
     root = _path(config)
     listed = formats.listing(config, task, root)
     private = privacy.folder(root)
@@ -151,9 +152,8 @@ def _from_files(config: Data, task: Task, run: Run | None) -> tuple[Cohort, list
         view=_texts(rows["view"].str.to_uppercase()),
         official=_texts(rows["split"]),
     )
-    if private is not None:
-        known = [(ids.item(name), name, patient) for name, patient in zip(names, listed.rows["patient"], strict=True)]
-        privacy.write_map(private, known + [(ids.item(name), name, "") for name, _ in listed.refused])
+    known = [(ids.item(name), name, patient) for name, patient in zip(names, listed.rows["patient"], strict=True)]
+    privacy.write_map(private, known + [(ids.item(name), name, "") for name, _ in listed.refused])
     masks, bad_masks = _masks(rows["mask"].to_list(), root, cohort, config, ids)
     read = len(names) + len(listed.refused) + len(bad_masks)
     if task == "segmentation" and (masks.has_mask is None or not masks.has_mask.any()):
@@ -371,7 +371,7 @@ def _texts(column: pl.Series) -> NDArray[np.object_] | None:
 
 
 def _ages(column: pl.Series) -> NDArray[np.float64] | None:
-    """Return years; text such as `058Y`, `006M` or `014D` is DICOM's, and 0 stands for unknown in CheXpert only."""
+    """Return years; text such as `058Y`, `006M` or `014D` is DICOM's."""
     unit = column.str.extract(r"^\d{1,3}([YMWDymwd])$").str.to_uppercase()
     per_year = unit.replace_strict({"Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}, default=1.0)
     number = column.str.strip_chars("YMWDymwd ").cast(pl.Float64, strict=False)

@@ -142,9 +142,8 @@ def configured(out: Path, config: Data, task: Task, quarantine: Quarantine) -> d
         raise PacelineError(f"data.source is '{config.source}', and only DICOM is de-identified.", "Set it to 'dicom'.")
     listed, ids, private = data.listing(config, task)
     answer = write(out, listed, ids, quarantine)
-    if private is not None:
-        known = zip(listed.rows["file"], listed.rows["patient"], strict=True)
-        privacy.write_map(private, [(ids.item(name), name, patient) for name, patient in known])
+    known = zip(listed.rows["file"], listed.rows["patient"], strict=True)
+    privacy.write_map(private, [(ids.item(name), name, patient) for name, patient in known])
     return {**answer, "folder": str(out)}
 
 
@@ -175,8 +174,8 @@ def write(out: Path, listed: Listing, ids: privacy.Ids, quarantine: Quarantine) 
         item = ids.item(row["file"])
         try:
             suspected = _copy(listed, row, out, item, person(ids, row["patient"]))
-        except Refused as error:
-            quarantine.add(item, "", error.reason)
+        except (Refused, OSError) as error:
+            quarantine.add(item, "", error.reason if isinstance(error, Refused) else "the file cannot be read")
             continue
         flagged += suspected
         quarantine.count(kept=1)

@@ -110,8 +110,8 @@ def frames(data: Dataset) -> int:
 def _parsed(path: Path, *, stop_before_pixels: bool) -> Dataset:
     if path.stat().st_size == 0:
         raise Refused("the file is empty")
+    bare = _lacks_preamble(path)
     try:
-        bare = _lacks_preamble(path)
         data = pydicom.dcmread(path, stop_before_pixels=stop_before_pixels, force=bare)
         if "TransferSyntaxUID" not in data.file_meta:
             if not bare:
@@ -121,9 +121,9 @@ def _parsed(path: Path, *, stop_before_pixels: bool) -> Dataset:
             _ = element.value
     except InvalidDicomError:
         raise Refused("it is no DICOM file") from None
-    except (Refused, OSError):
+    except Refused:
         raise
-    except Exception:
+    except Exception:  # pydicom raises anything on damaged data, OSError included
         raise Refused("the header is damaged") from None
     return data
 

@@ -169,6 +169,8 @@ def _with_headers(table: tables.Table, root: Path) -> tables.Table:
             header = dicom.header(root / name)
         except Refused as error:
             return error.reason
+        except OSError:
+            return "the file cannot be read"
         return tuple(str(header.get(tag) or "").strip() for tag in wanted.values())
 
     with ThreadPoolExecutor() as pool:

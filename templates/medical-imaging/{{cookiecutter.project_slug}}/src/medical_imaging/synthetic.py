@@ -11,6 +11,7 @@ import csv
 import hashlib
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -21,6 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import uid as uids
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
@@ -76,10 +78,17 @@ def folder(config: Data) -> Path:
     name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
     place = cache.folder() / "phantom-cohorts" / name
     if not place.exists():
-        part = place.with_name(f".{name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        write(part, config)
-        part.rename(place)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=".", dir=place.parent))
+        try:
+            with disable_value_validation():  # the values are our own, and a fifth of the time
+                write(part, config)
+            part.rename(place)
+        except OSError:
+            if not place.exists():  # else another process was first
+                raise
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
     return place
 
 
