@@ -1,4 +1,4 @@
-"""What several tests start from: DICOM files, written element by element as scanners and broken archives write them."""
+"""What several tests start from: a trained run; DICOM files as scanners and broken archives write them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,28 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorag
 
 import medical_imaging
 import paceline
+from medical_imaging import train
+from medical_imaging.config import Config, Data, Model, Report, Train
+
+SMALL = Config(
+    data=Data(patients=24, image_size_px=32, max_quarantined_share=0.2),
+    model=Model(name="fine_tuned", backbone="none"),
+    train=Train(epochs=2, device="cpu", checkpoint_seconds=0, l2=0),
+    report=Report(resamples=10),
+)
+
+
+@pytest.fixture(scope="session")
+def small() -> Config:
+    """The configuration of `run_folder`: seconds to train."""
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run trained by `small`; tests read it and do not write to it."""
+    answer = train.train(SMALL, runs_folder=tmp_path_factory.mktemp("runs"), command="medical-imaging train")
+    return Path(answer["run"])
 
 
 def dicom_dataset(

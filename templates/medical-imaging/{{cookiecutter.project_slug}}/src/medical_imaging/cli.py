@@ -30,6 +30,16 @@ def _data(arguments: Namespace) -> dict[str, Any]:
     return report.write_sheet(arguments.output, "Images", facts)
 
 
+def _train(arguments: Namespace) -> dict[str, Any]:
+    from medical_imaging import train
+    from paceline import clock
+
+    config = _config(arguments)
+    started = clock.process_start()
+    command = cli.command_line(PROGRAM)
+    return train.train(config, runs_folder=arguments.runs, command=command, started=started, resume=arguments.resume)
+
+
 def _config(arguments: Namespace) -> Any:
     from medical_imaging.config import Config
 
@@ -53,6 +63,7 @@ COMMANDS = [
         _data,
         _data_arguments,
     ),
+    Command("train", "train, score on the test patients, write the report", _train, cli.train_arguments),
     cli.REPORT,
 ]
 

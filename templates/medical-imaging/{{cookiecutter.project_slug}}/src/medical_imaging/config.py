@@ -76,6 +76,7 @@ class Train(Recipe):
     epochs: int = Field(40, ge=1, description="passes over the training images at most")
     batch_size: int = Field(32, ge=1, description="images in a step")
     early_stopping_epochs: int = Field(10, ge=0, description="epochs without a better score; 0: never stop early")
+    folds: int = Field(1, ge=1, description="models, each watched on its part of the patients; their mean answers")
     loss: Literal["weighted", "focal", "plain"] = Field(
         "weighted", description="weighted (classes by how rare they are) | focal | plain; cross-entropy all"
     )
@@ -83,8 +84,10 @@ class Train(Recipe):
         "ignore", description="multilabel: uncertain labels are ignored, taken as 0 or 1, or as .55 to .85 at random"
     )
     l1: float = Field(0.0, ge=0, description="L1 penalty of the head")
-    l2: float = Field(1e-4, ge=0, description="L2 penalty of the head")
-    augment: float = Field(0.5, ge=0, le=1, description="strength of shifts, turns, zoom, contrast; 0: none")
+    l2: float = Field(0.03, ge=0, description="L2 penalty of the head")
+    augment: float = Field(
+        0.5, ge=0, le=1, description="strength of shifts, turns, zoom, contrast; 0: none; not before frozen features"
+    )
     flip: bool = Field(False, description="mirror left and right; wrong for the chest, whose heart lies left")
     checkpoint_seconds: float = Field(30.0, ge=0, description="save at least this often while training")
     tensorboard: bool = Field(False, description="write curves for TensorBoard too; needs the extra tensorboard")
