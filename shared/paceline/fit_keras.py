@@ -222,5 +222,6 @@ def load_model(path: Path, sha256: str) -> keras.Model:
         checkpoint.read_verified(path, sha256)
     except OSError as error:
         raise PacelineError(f"'{path}' cannot be read: {error.strerror}.", "Name a run that finished.") from None
-    importlib.import_module("paceline.convolution")  # registers the layers of a backbone's file
+    for name in ("convolution", "initializers"):  # registers what a backbone's file may hold
+        importlib.import_module(f"paceline.{name}")
     return keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -17,7 +17,7 @@ from medical_imaging import losses, resnet, splits
 from medical_imaging.augment import augmenting
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Config
-from paceline import fit_keras, transfer
+from paceline import fit_keras, initializers, transfer
 from paceline.progress import Progress
 from paceline.recipe import Recipe
 from paceline.record import Run
@@ -126,7 +126,10 @@ def build_head(config: Config, width: int, classes: int, vectors: NDArray[np.flo
         scale.adapt(vectors)
         x = scale(x)
     x = keras.layers.Dropout(config.model.dropout, seed=config.train.seed)(x)
-    answer = keras.layers.Dense(classes, kernel_regularizer=penalty, dtype="float32", name="logits")(x)
+    first = initializers.Uniform()
+    answer = keras.layers.Dense(
+        classes, kernel_initializer=first, kernel_regularizer=penalty, dtype="float32", name="logits"
+    )(x)
     return keras.Model(inputs, answer, name="head")
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from paceline import device
+from paceline import device, initializers
 
 device.keras_backend()  # settles it before Keras looks for one
 
-import keras  # noqa: E402 -- after its backend
 from keras import layers  # noqa: E402 -- after its backend
 
 WIDTHS = (64, 128, 256, 512)
@@ -29,10 +28,7 @@ def last_map(images: Any) -> Any:
 
 def _convolve(x: Any, width: int, kernel: int, stride: int, *, activate: bool = True) -> Any:
     x = layers.ZeroPadding2D(kernel // 2)(x)  # as the published network pads; "same" would shift strided ones
-    x = layers.Conv2D(width, kernel, strides=stride, use_bias=False, kernel_initializer=_kaiming())(x)
+    first = initializers.Uniform(1 / 3, mode="fan_in")  # torch's default
+    x = layers.Conv2D(width, kernel, strides=stride, use_bias=False, kernel_initializer=first)(x)
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
     return layers.ReLU()(x) if activate else x
-
-
-def _kaiming() -> Any:
-    return keras.initializers.VarianceScaling(1 / 3, mode="fan_in", distribution="uniform")  # torch's default

@@ -46,7 +46,7 @@ def train(
             quarantine = Quarantine(run.folder / "quarantine.jsonl")
             cohort = data.load(config.data, config.model.task, quarantine, run=run)
             split = splits.divide(cohort, config.data, seed)
-            run.dataset = {"images": len(cohort.items), "quarantine": quarantine.state()}
+            run.dataset = data.audit(cohort, split, quarantine)
             learned = targets.to_learn(cohort.labels, config.train.uncertain, seed=seed)
             truth = targets.to_judge(cohort.labels)
             weights = targets.class_weights(learned[split.train], exclusive=exclusive)
