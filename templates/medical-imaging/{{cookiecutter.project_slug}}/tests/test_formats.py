@@ -99,6 +99,9 @@ def test_what_does_not_fit_together_is_counted_and_listed(pictures: Path) -> Non
         rows[2][6] = "2"
         rows[3][1] = ""
         rows[4][0] = "../secret.png"
+        rows[0].append("mask")
+        for row in rows[1:]:
+            row.append("/etc/passwd" if row is rows[6] else "")
         rows.append(rows[5])
 
     for number in range(8, 40):  # enough for the column to be one of labels still
@@ -107,7 +110,7 @@ def test_what_does_not_fit_together_is_counted_and_listed(pictures: Path) -> Non
     rewritten(
         pictures,
         lambda rows: rows.extend(
-            [f"scans/{n}.png", f"P{n}", "N", "F", "40", "pa", "0", str(n % 2)] for n in range(8, 39)
+            [f"scans/{n}.png", f"P{n}", "N", "F", "40", "pa", "0", str(n % 2), ""] for n in range(8, 39)
         ),
     )
     _, state = load(pictures, "images")
@@ -115,7 +118,7 @@ def test_what_does_not_fit_together_is_counted_and_listed(pictures: Path) -> Non
         "there is no image for the row": 1,
         "a label is none of 1, 0 and -1": 1,
         "the row has no patient": 1,
-        "the path leads out of data.path": 1,
+        "the path leads out of data.path": 2,
         "an earlier row is of this file": 1,
         "there is no row of labels for the image": 3,
     } == state["by_reason"]

@@ -155,8 +155,6 @@ def _check_inflated_size(path: Path) -> None:
     """Refuse a deflated file that would inflate to more than `MAX_HEADER_BYTES`."""
     try:
         syntax = read_file_meta_info(path).get("TransferSyntaxUID")
-    except OSError:
-        raise
     except Exception:  # whatever is wrong here, the reader proper will say
         return
     if syntax != DeflatedExplicitVRLittleEndian:

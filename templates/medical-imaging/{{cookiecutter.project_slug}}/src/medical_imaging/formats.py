@@ -135,8 +135,8 @@ def _joined(table: tables.Table, root: Path, found: set[str], read: Callable[[Pa
     names = table.rows["file"].to_list()
     refused = list(table.refused)
     there = np.zeros(len(names), bool)
-    for place, name in enumerate(names):
-        if Path(name).is_absolute() or ".." in Path(name).parts:
+    for place, (name, mask) in enumerate(zip(names, table.rows["mask"], strict=True)):
+        if any(Path(path).is_absolute() or ".." in Path(path).parts for path in (name, mask)):
             refused.append((name, "the path leads out of data.path"))
         elif Path(name).as_posix() in found or (root / name).is_file():
             there[place] = True
