@@ -40,6 +40,30 @@ def _train(arguments: Namespace) -> dict[str, Any]:
     return train.train(config, runs_folder=arguments.runs, command=command, started=started, resume=arguments.resume)
 
 
+def _evaluate(arguments: Namespace) -> dict[str, Any]:
+    from medical_imaging import predict
+
+    return predict.evaluate(arguments.run_folder, arguments.overrides)
+
+
+def _predict(arguments: Namespace) -> dict[str, Any]:
+    from medical_imaging import predict
+
+    return predict.predict(arguments.run_folder, arguments.inputs, arguments.output, arguments.overrides)
+
+
+def _export(arguments: Namespace) -> dict[str, Any]:
+    from medical_imaging import predict
+
+    return predict.to_onnx(arguments.run_folder)
+
+
+def _benchmark(arguments: Namespace) -> dict[str, Any]:
+    from medical_imaging import predict
+
+    return predict.benchmark(arguments.run_folder)
+
+
 def _config(arguments: Namespace) -> Any:
     from medical_imaging.config import Config
 
@@ -56,6 +80,16 @@ def _data_arguments(parser: ArgumentParser) -> None:
     )
 
 
+def _run_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="the folder of a run, below runs/")
+
+
+def _predict_arguments(parser: ArgumentParser) -> None:
+    _run_argument(parser)
+    parser.add_argument("inputs", metavar="INPUT", type=Path, nargs="+", help="image files, or folders of them")
+    parser.add_argument("--output", type=Path, default=Path("predictions.csv"), help=".csv (default: %(default)s)")
+
+
 COMMANDS = [
     Command(
         "data",
@@ -64,6 +98,16 @@ COMMANDS = [
         _data_arguments,
     ),
     Command("train", "train, score on the test patients, write the report", _train, cli.train_arguments),
+    Command(
+        "evaluate",
+        "score a run on its test patients and the external site, by class and group",
+        _evaluate,
+        _run_argument,
+        of_a_run=True,
+    ),
+    Command("predict", "probabilities for new images by a run, as CSV", _predict, _predict_arguments, of_a_run=True),
+    Command("export", "write a run's model as ONNX, checked against it", _export, _run_argument, of_a_run=True),
+    Command("benchmark", "how long one image takes, against budgets", _benchmark, _run_argument, of_a_run=True),
     cli.REPORT,
 ]
 

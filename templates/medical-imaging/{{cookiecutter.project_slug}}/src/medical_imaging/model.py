@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medical_imaging import losses, resnet, splits
-from medical_imaging.augment import augmenting
+from medical_imaging.augment import augmenting, views
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Config
 from paceline import fit_keras, initializers, transfer
@@ -29,6 +29,7 @@ VECTOR = "vector"  # what a backbone says of an image
 MAPS = ("stride_8", "stride_16", "stride_32")  # mean and spread of these are its parts, and the mean of the last map
 LAST = "last"
 PREDICTED_IMAGES = 32  # at a time
+LEAST_VARIANCE = 0.01  # of a feature, of the median over the features
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,17 @@ class Trained:
     frozen: bool
 
     def logits(self, config: Config, images: NDArray[Any], run: Run | None = None) -> Floats:
-        """Return the logits (images, classes), from cached features where the backbone is frozen."""
-        if self.frozen:
-            vectors = features(config, self.members[0].backbone, images, run)
-            found = [predict(member.head, vectors) for member in self.members]
-        else:
-            found = [predict(joined(member), images) for member in self.members]
+        """Return the logits (images, classes), from cached features where the backbone is frozen.
+
+        They are the mean over the members and over `report.views` versions of each image.
+        """
+        found = []
+        for seen in views(images, config.report.views, flip=config.train.flip):
+            if self.frozen:
+                vectors = features(config, self.members[0].backbone, seen, run)
+                found += [predict(member.head, vectors) for member in self.members]
+            else:
+                found += [predict(joined(member), seen) for member in self.members]
         mean: Floats = np.mean(found, axis=0)
         return mean
 
@@ -122,9 +128,10 @@ def build_head(config: Config, width: int, classes: int, vectors: NDArray[np.flo
     inputs = keras.Input((width,), name=VECTOR)
     x = inputs
     if vectors is not None:
-        scale = keras.layers.Normalization(dtype="float32")
-        scale.adapt(vectors)
-        x = scale(x)
+        variance = vectors.var(axis=0)
+        # A feature that hardly moved in training would shout when it moves a little in the test.
+        variance = np.maximum(variance, LEAST_VARIANCE * np.median(variance))
+        x = keras.layers.Normalization(mean=vectors.mean(axis=0), variance=variance, dtype="float32")(x)
     x = keras.layers.Dropout(config.model.dropout, seed=config.train.seed)(x)
     first = initializers.Uniform()
     answer = keras.layers.Dense(
