@@ -39,7 +39,7 @@ def about(decided_on: Judged, judged: Judged, scores: dict[str, Any]) -> list[st
     pointing = scores.get("pointing_game")
     if pointing and pointing["value"] < pointing["floor"]["value"]:
         doubts.append(
-            f"Its heat maps hit the lesion less often ({pointing['value']:.0%}) than the middle of the lung fields "
-            f"would by chance ({pointing['floor']['value']:.0%}): it may look at something else."
+            f"Its heat maps hit the lesion in {pointing['value']:.0%}, {pointing['floor']['name']} in "
+            f"{pointing['floor']['value']:.0%}: it may look at something else than the finding."
         )
     return doubts

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from medical_imaging import explain
+from medical_imaging.cohort import Cohort
 from medical_imaging.metrics import Judged, reliability
+from medical_imaging.model import Trained
 from paceline.ranking import Ranking
 from paceline.report import figure
 
@@ -72,3 +76,44 @@ def draw(judged: Judged, raw: Judged, by_class: list[dict[str, Any]]) -> list[di
         )
     )
     return charts
+
+
+def heatmaps(
+    cohort: Cohort, rows: NDArray[np.int64], judged: Judged, fitted: Trained, count: int
+) -> list[dict[str, Any]]:
+    """Return pictures of where the model saw what it is surest of, a class in turn; none if `count` is 0.
+
+    Args:
+        cohort: the images.
+        rows: those of `judged`.
+        judged: the test images.
+        fitted: the model.
+        count: of pictures.
+    """
+    sure = judged.chances - judged.thresholds
+    ranked = [np.argsort(-sure[:, column], kind="stable") for column in range(sure.shape[1])]
+    picked = [(int(order[place]), column) for place in range(count) for column, order in enumerate(ranked)]
+    picked = [(place, column) for place, column in picked if sure[place, column] >= 0][:count]
+    if not picked:
+        return []
+    places, columns = [list(part) for part in zip(*picked, strict=True)]
+    images = np.asarray(cohort.images[rows[places]])
+    heats = explain.heatmaps(fitted, images, columns)
+    shown, names, descriptions = [], [], []
+    for image, heat, place, column in zip(images, heats, places, columns, strict=True):
+        row, name = rows[place], judged.classes[column]
+        lesion = None if cohort.lesions is None else cohort.lesions[row] == column + 1
+        shown.append(explain.overlay(image, heat, lesion))
+        truth = {1.0: "present", 0.0: "absent"}.get(float(judged.truth[place, column]), "unknown")
+        names.append(f"{name} {judged.chances[place, column]:.0%}, {truth}")
+        descriptions.append(f"Image {cohort.items[row]} with the places that speak for {name}.")
+    return [
+        figure.pictures(
+            "Where it looks",
+            shown,
+            names=names,
+            descriptions=descriptions,
+            caption="Test images it is surest of, class by class: its probability, and whether the finding is there. "
+            "Orange speaks for the finding; the blue outline is the lesion, where a mask tells.",
+        )
+    ]

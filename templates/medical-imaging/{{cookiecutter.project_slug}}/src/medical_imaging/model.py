@@ -234,6 +234,20 @@ def predict(network: keras.Model, inputs: NDArray[Any]) -> Floats:
     return np.concatenate(found)
 
 
+def predict_maps(backbone: keras.Model, images: NDArray[Any]) -> dict[str, Floats]:
+    """Return the backbone's feature maps (images, height, width, channels) by name."""
+    names = [name for name in backbone.output if name != VECTOR]
+    part = transfer.select(backbone, names)
+    found: dict[str, list[Floats]] = {name: [] for name in names}
+    for start in range(0, len(images), PREDICTED_IMAGES):
+        rows = np.asarray(images[start : start + PREDICTED_IMAGES])
+        filled = np.concatenate([rows, np.repeat(rows[-1:], PREDICTED_IMAGES - len(rows), axis=0)])
+        answer = part.predict_on_batch(filled)
+        for name in names:
+            found[name].append(np.asarray(answer[name], dtype=np.float64)[: len(rows)])
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
 def _fit(
     network: keras.Model,
     config: Config,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from medical_imaging import data, decisions, doubts, figures, floor, judging, metrics, model, splits, targets
+from medical_imaging import data, decisions, doubts, explain, figures, floor, judging, metrics, model, splits, targets
 from medical_imaging.cards import data_card, model_card
 from medical_imaging.config import Config
 from paceline import fit_keras, record
@@ -83,16 +83,23 @@ def train(
                 found = judging.scores(cohort, split, level, low, config.report, seed=seed)
             for metric, value in found.items():
                 run.scores[metric]["floor"] = {"name": floor.NAME, **value}
+            with run.phase("score/explain"):
+                everything = np.concatenate([split.test, split.external])
+                pointing, by_group = explain.pointing_score(cohort, everything, fitted)
+                if pointing:
+                    run.scores["pointing_game"] = pointing
             judged = judging.judge(cohort, split.test, decision, logits)
             for sentence in doubts.about(judging.judge(cohort, watched, decision, unseen), judged, run.scores):
                 run.warn(sentence)
             by_class = metrics.by_class(judged, resamples=config.report.resamples, seed=seed)
             raw = replace(judged, chances=decision.uncalibrated(logits[split.test]))
             run.figures = figures.draw(judged, raw, by_class)
+            run.figures += figures.heatmaps(cohort, split.test, judged, fitted, config.report.heatmaps)
 
         with run.phase("finalise"):
             run.model = {"name": name, "backbone": config.model.backbone, "classes": list(cohort.classes)}
             run.model |= {**fitted.save(run.folder), **decision.state(), "by_class": by_class}
+            run.model |= {"pointing_game": by_group} if by_group else {}
             run.pages["MODEL_CARD.md"] = model_card
             run.pages["DATA_CARD.md"] = data_card
     return {
