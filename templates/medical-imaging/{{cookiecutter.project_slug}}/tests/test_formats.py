@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import paceline.config
-from medical_imaging import data
+from medical_imaging import data, splits
 from medical_imaging.cohort import Cohort, Task
 from medical_imaging.config import Columns, Config, Data
 from paceline.errors import PacelineError
@@ -213,6 +213,29 @@ def test_masks_are_of_the_class_that_is_present(pictures: Path) -> None:
     assert {0, 255} == set(np.unique(cohort.lesions[5]))
     assert [True, True, True, False, False, True, False, False] == cohort.has_mask.tolist()
     assert 0 == state["quarantined"]
+
+
+def test_without_patients_each_image_is_of_somebody_else(pictures: Path) -> None:
+    """An empty `columns.patient` says so; that a column is missing does not."""
+    cohort, _ = load(pictures, "images", columns=Columns(patient=""))
+    assert list(range(8)) == cohort.patients.tolist()
+
+
+def test_a_split_of_the_table_is_kept_or_refused(pictures: Path) -> None:
+    """The column `split` divides the images; where it puts a patient into two parts, nothing is trained."""
+
+    def change(rows: list[list[str]]) -> None:
+        rows[0].append("split")
+        for row, part in zip(rows[1:], ["train"] * 4 + ["val"] * 2 + ["test"] * 2, strict=True):
+            row.append(part)
+
+    cohort, _ = load(rewritten(pictures, change), "images")
+    split = splits.divide(cohort, Data(external_site=""), 0)
+    assert [[0, 1, 2, 3], [4, 5], [6, 7]] == [part.tolist() for part in (split.train, split.validation, split.test)]
+    rewritten(pictures, lambda rows: rows[2].__setitem__(8, "test"))
+    cohort, _ = load(pictures, "images")
+    with pytest.raises(PacelineError, match="1 patient is in both train and test"):
+        splits.divide(cohort, Data(external_site=""), 0)
 
 
 def test_segmentation_without_masks_is_refused(pictures: Path) -> None:
