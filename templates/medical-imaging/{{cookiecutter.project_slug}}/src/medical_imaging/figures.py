@@ -79,7 +79,7 @@ def draw(judged: Judged, raw: Judged, by_class: list[dict[str, Any]]) -> list[di
 
 
 def heatmaps(
-    cohort: Cohort, rows: NDArray[np.int64], judged: Judged, fitted: Trained, count: int
+    cohort: Cohort, rows: NDArray[np.int64], judged: Judged, fitted: Trained, usual: NDArray[Any], count: int
 ) -> list[dict[str, Any]]:
     """Return pictures of where the model saw what it is surest of, a class in turn; none if `count` is 0.
 
@@ -88,6 +88,7 @@ def heatmaps(
         rows: those of `judged`.
         judged: the test images.
         fitted: the model.
+        usual: see `explain.heatmaps`.
         count: of pictures.
     """
     sure = judged.chances - judged.thresholds
@@ -98,7 +99,7 @@ def heatmaps(
         return []
     places, columns = [list(part) for part in zip(*picked, strict=True)]
     images = np.asarray(cohort.images[rows[places]])
-    heats = explain.heatmaps(fitted, images, columns)
+    heats = explain.heatmaps(fitted, images, columns, usual)
     shown, names, descriptions = [], [], []
     for image, heat, place, column in zip(images, heats, places, columns, strict=True):
         row, name = rows[place], judged.classes[column]

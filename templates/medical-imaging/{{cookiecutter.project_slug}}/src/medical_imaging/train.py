@@ -84,8 +84,9 @@ def train(
             for metric, value in found.items():
                 run.scores[metric]["floor"] = {"name": floor.NAME, **value}
             with run.phase("score/explain"):
+                usual = np.asarray(cohort.images[split.train[: explain.USUAL_IMAGES]])
                 everything = np.concatenate([split.test, split.external])
-                pointing, by_group = explain.pointing_score(cohort, everything, fitted)
+                pointing, by_group = explain.pointing_score(cohort, everything, fitted, usual)
                 if pointing:
                     run.scores["pointing_game"] = pointing
             judged = judging.judge(cohort, split.test, decision, logits)
@@ -94,7 +95,7 @@ def train(
             by_class = metrics.by_class(judged, resamples=config.report.resamples, seed=seed)
             raw = replace(judged, chances=decision.uncalibrated(logits[split.test]))
             run.figures = figures.draw(judged, raw, by_class)
-            run.figures += figures.heatmaps(cohort, split.test, judged, fitted, config.report.heatmaps)
+            run.figures += figures.heatmaps(cohort, split.test, judged, fitted, usual, config.report.heatmaps)
 
         with run.phase("finalise"):
             run.model = {"name": name, "backbone": config.model.backbone, "classes": list(cohort.classes)}
