@@ -23,8 +23,9 @@ def test_the_places_add_up_to_the_logit(vectors: str | None) -> None:
     logits = model.predict(model.joined(member), images)[:, 2]
     maps = model.predict_maps(backbone, images)
     sums = np.zeros(4)
-    for name, kind, weights in explain._parts(member):
-        sums += np.einsum("nhwc,c->n", explain._places(maps[name], kind), weights[:, 2])
+    slopes = explain._slopes(member, maps[model.VECTOR], [2] * 4)
+    for name, kind, part in explain._parts(member):
+        sums += np.einsum("nhwc,nc->n", explain._places(maps[name], kind), slopes[:, part])
     np.testing.assert_allclose(logits - logits[0], sums - sums[0], atol=1e-3)
 
 

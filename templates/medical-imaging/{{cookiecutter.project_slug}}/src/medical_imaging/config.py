@@ -63,6 +63,9 @@ class Model(Section):
         "efficientnet-lite0",
         description="efficientnet-lite0 | none | of keras.applications | hub:PRESET | a .keras file",
     )
+    head: Literal["linear", "kernel"] = Field(
+        "linear", description="frozen: linear | kernel (Gaussian, as in a support vector machine)"
+    )
     dropout: float = Field(0.2, ge=0, lt=1, description="share of the features dropped before the head")
 
 
@@ -132,5 +135,10 @@ class Config(Section):
             raise ValueError(
                 "model.name = 'frozen' wants a backbone with weights, and model.backbone is 'none'. "
                 "Set model.name = 'fine_tuned', or name a backbone."
+            )
+        if self.model.head == "kernel" and self.model.name != "frozen":
+            raise ValueError(
+                f"model.head = 'kernel' wants features that stay, and model.name is '{self.model.name}'. "
+                "Set model.name = 'frozen', or model.head = 'linear'."
             )
         return self

@@ -3,7 +3,8 @@
 The head is linear in means and spreads of feature maps, so a logit is a sum over places, exactly: a mean gives each
 place its value, a spread its squared deviation. For means this is the class activation map (Zhou et al. 2016), which is
 what Grad-CAM comes down to there (Selvaraju et al. 2017). No gradient is needed, whatever computes. Shown is what a
-place adds beyond what it adds on average: a heart lies in every chest, and borders are alike in all images.
+place adds beyond what it adds on average: a heart lies in every chest, and borders are alike in all images. Of a kernel
+head its slope at the image is taken.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from medical_imaging import kernels
 from medical_imaging.cohort import Cohort
-from medical_imaging.model import LAST, MAPS, Member, Trained, predict_maps
+from medical_imaging.model import LAST, MAPS, VECTOR, Member, Trained, predict_maps
 from paceline import intervals
 
 Floats = NDArray[np.float64]
@@ -40,9 +42,10 @@ def heatmaps(fitted: Trained, images: NDArray[Any], classes: Sequence[int], usua
         return total
     for member in fitted.members:
         maps, usual_maps = predict_maps(member.backbone, images), predict_maps(member.backbone, usual)
-        for name, kind, weights in _parts(member):
+        slopes = _slopes(member, maps[VECTOR], classes)
+        for name, kind, part in _parts(member):
             values = _places(maps[name], kind) - _places(usual_maps[name], kind).mean(axis=0)
-            added = np.einsum("nhwc,cn->nhw", values, weights[:, classes])
+            added = np.einsum("nhwc,nc->nhw", values, slopes[:, part])
             total += np.stack([cv2.resize(each, (size, size), interpolation=cv2.INTER_LINEAR) for each in added])
     return total / len(fitted.members)
 
@@ -112,19 +115,31 @@ def overlay(image: NDArray[np.uint8], heat: Floats, lesion: NDArray[np.bool_] | 
     return picture
 
 
-def _parts(member: Member) -> list[tuple[str, str, Floats]]:
-    """Return map, `mean` or `spread`, and weights (channels, classes), in the order of the vector's parts."""
-    kernel = np.asarray(member.head.get_layer("logits").kernel, dtype=np.float64)
+def _slopes(member: Member, vectors: Floats, classes: Sequence[int]) -> Floats:
+    """Return by how much the logit of each image's class rises with each part of its vector: (images, width)."""
+    dense = np.asarray(member.head.get_layer("logits").kernel, dtype=np.float64)
+    mean, scale, kernel = np.zeros(vectors.shape[1]), np.ones(vectors.shape[1]), None
     for layer in member.head.layers:
         if type(layer).__name__ == "Normalization":
-            kernel = kernel / np.sqrt(np.asarray(layer.variance, dtype=np.float64)).reshape(-1, 1)
+            mean, scale = (np.asarray(each, dtype=np.float64).reshape(-1) for each in (layer.mean, layer.variance))
+            scale = np.sqrt(scale)
+        if isinstance(layer, kernels.Kernel):
+            kernel = layer
+    if kernel is None:
+        found: Floats = dense[:, classes].T / scale
+        return found
+    return kernels.slopes(kernel, dense, (vectors - mean) / scale, list(classes)) / scale
+
+
+def _parts(member: Member) -> list[tuple[str, str, slice]]:
+    """Return map, `mean` or `spread`, and the places in the vector, of each of its parts."""
     outputs = member.backbone.output
     names = [name for name in MAPS if name in outputs]
     order = [(name, "mean") for name in names] + [(name, "spread") for name in names] + [(LAST, "mean")]
     found, start = [], 0
     for name, kind in order:
         channels = outputs[name].shape[-1]
-        found.append((name, kind, kernel[start : start + channels]))
+        found.append((name, kind, slice(start, start + channels)))
         start += channels
     return found
 

@@ -1,7 +1,7 @@
 """The models: a linear head on frozen features, the same fine-tuned, or a network from scratch.
 
-All of them are a backbone that gives feature maps and one vector an image, and a head that is linear in that vector, so
-what each place of an image adds to the answer can be told exactly (see `explain`). Logits come out.
+All of them are a backbone that gives feature maps and one vector an image, and a head that takes that vector, linear in
+it by default, so that what each place of an image adds to the answer can be told (see `explain`). Logits come out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medical_imaging import losses, resnet, splits
+from medical_imaging import kernels, losses, resnet, splits
 from medical_imaging.augment import augmenting, views
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Config
@@ -123,7 +123,7 @@ def build_backbone(config: Config, channels: int) -> keras.Model:
 
 
 def build_head(config: Config, width: int, classes: int, vectors: NDArray[np.float32] | None) -> keras.Model:
-    """Return the linear head; `vectors`, where they are known before training, settle a standardisation in it."""
+    """Return the head; `vectors`, where they are known before training, settle a standardisation in it."""
     penalty = keras.regularizers.L1L2(l1=config.train.l1, l2=config.train.l2)
     inputs = keras.Input((width,), name=VECTOR)
     x = inputs
@@ -131,7 +131,10 @@ def build_head(config: Config, width: int, classes: int, vectors: NDArray[np.flo
         variance = vectors.var(axis=0)
         # A feature that hardly moved in training would shout when it moves a little in the test.
         variance = np.maximum(variance, LEAST_VARIANCE * np.median(variance))
-        x = keras.layers.Normalization(mean=vectors.mean(axis=0), variance=variance, dtype="float32")(x)
+        scale = keras.layers.Normalization(mean=vectors.mean(axis=0), variance=variance, dtype="float32")
+        x = scale(x)
+        if config.model.head == "kernel":
+            x = kernels.around(np.asarray(scale(vectors)), seed=config.train.seed)(x)
     x = keras.layers.Dropout(config.model.dropout, seed=config.train.seed)(x)
     first = initializers.Uniform()
     answer = keras.layers.Dense(
@@ -235,8 +238,8 @@ def predict(network: keras.Model, inputs: NDArray[Any]) -> Floats:
 
 
 def predict_maps(backbone: keras.Model, images: NDArray[Any]) -> dict[str, Floats]:
-    """Return the backbone's feature maps (images, height, width, channels) by name."""
-    names = [name for name in backbone.output if name != VECTOR]
+    """Return the backbone's feature maps (images, height, width, channels) by name, and its `VECTOR`."""
+    names = list(backbone.output)
     part = transfer.select(backbone, names)
     found: dict[str, list[Floats]] = {name: [] for name in names}
     for start in range(0, len(images), PREDICTED_IMAGES):
