@@ -31,13 +31,16 @@ def _data(arguments: Namespace) -> dict[str, Any]:
 
 
 def _train(arguments: Namespace) -> dict[str, Any]:
-    from medical_imaging import train
     from paceline import clock
 
     config = _config(arguments)
     started = clock.process_start()
     command = cli.command_line(PROGRAM)
-    return train.train(config, runs_folder=arguments.runs, command=command, started=started, resume=arguments.resume)
+    if config.model.task == "segmentation":
+        from medical_imaging.segmentation import train
+    else:
+        from medical_imaging.train import train
+    return train(config, runs_folder=arguments.runs, command=command, started=started, resume=arguments.resume)
 
 
 def _evaluate(arguments: Namespace) -> dict[str, Any]:

@@ -60,6 +60,11 @@ def load(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun:
         raise PacelineError(
             f"The run '{folder.name}' is {found['status']}, not done.", "Finish it: train --resume RUN."
         )
+    if found["config"]["model"]["task"] == "segmentation":
+        raise PacelineError(
+            f"The run '{folder.name}' outlines lesions, and this command is for classifiers.",
+            "Read its report, or load its model.keras with paceline.fit_keras.load_model.",
+        )
     config, saved = configuration.load(Config, folder / "config.toml", overrides), found["model"]
     fit_keras.prepare("cpu" if config.train.device == "cpu" else "auto", seed=config.train.seed, precision="float32")
     # The file's name comes from a record that may be somebody else's: it must not lead out of the run's folder.
