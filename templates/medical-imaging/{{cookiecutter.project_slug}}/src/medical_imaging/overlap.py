@@ -52,7 +52,8 @@ def score(
     `dice`, `iou` and `hausdorff_95_px` are means over images with a lesion; `false_alarms` is the share of images
     without one in which something is drawn, `missed` that of images with one in which nothing is.
     """
-    diseased, drawn = (mask.any(axis=(1, 2)).astype(np.float64) for mask in (true, found))
+    diseased: Floats = np.any(true, axis=(1, 2)).astype(np.float64)
+    drawn: Floats = np.any(found, axis=(1, 2)).astype(np.float64)
     values = {"dice": dice(found, true), "iou": iou(found, true), "hausdorff_95_px": hausdorff(found, true)}
 
     def statistics(weights: Floats) -> dict[str, float]:

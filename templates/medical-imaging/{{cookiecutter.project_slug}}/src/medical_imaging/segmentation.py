@@ -176,7 +176,7 @@ def _with_masks(cohort: Cohort, split: Split) -> tuple[Split, NDArray[np.bool_]]
         raise PacelineError("There are no masks to learn from.", "Name data.columns.mask, or choose another task.")
     given = cohort.has_mask
     parts = [part[given[part]] for part in (split.train, split.validation, split.test, split.external)]
-    diseased = cohort.masks.reshape(len(given), -1).any(axis=1)
+    diseased: NDArray[np.bool_] = np.any(cohort.masks, axis=(1, 2))
     for name, part in zip(("training", "validation", "test"), parts, strict=False):
         if not np.any(diseased[part]):
             raise PacelineError(f"No mask of the {name} part has a lesion.", "Add masks, or divide otherwise.")
