@@ -52,8 +52,7 @@ def score(
     `dice`, `iou` and `hausdorff_95_px` are means over images with a lesion; `false_alarms` is the share of images
     without one in which something is drawn, `missed` that of images with one in which nothing is.
     """
-    diseased: Floats = np.any(true, axis=(1, 2)).astype(np.float64)
-    drawn: Floats = np.any(found, axis=(1, 2)).astype(np.float64)
+    diseased, drawn = _anywhere(true), _anywhere(found)
     values = {"dice": dice(found, true), "iou": iou(found, true), "hausdorff_95_px": hausdorff(found, true)}
 
     def statistics(weights: Floats) -> dict[str, float]:
@@ -83,6 +82,11 @@ def notes() -> dict[str, str]:
         "missed": "Share of the images with a lesion in which none is drawn.",
         "false_alarms": "Share of the images without a lesion in which one is drawn.",
     }
+
+
+def _anywhere(masks: Masks) -> Floats:
+    found: Floats = masks.reshape(len(masks), -1).max(axis=1).astype(np.float64)
+    return found
 
 
 def _mean(values: Floats, weights: Floats) -> float:
