@@ -8,6 +8,7 @@ framework, on the same rows. Every choice of the template's was made on training
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -19,70 +20,88 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from medical_imaging import predict
 from paceline import intervals
 from results import ROOT, SAMPLE_DATA, save
 
 TEMPLATE = ROOT / "templates" / "medical-imaging" / "{{cookiecutter.project_slug}}"
 BREAST = SAMPLE_DATA / "medical" / "medmnist" / "breastmnist.npz"
 SEEDS = range(5)
-OURS = {
-    "data.source": "medmnist",
-    "data.path": str(BREAST),
-    "data.image_size_px": 224,
-    "data.external_site": '""',
-    "model.task": "multiclass",
-    "train.flip": "true",
-    "report.resamples": 0,
-    "report.at_least": 0.8,
-}
+CONFIG = "configs/breastmnist.toml"
+CANDIDATES = [
+    {"model.head": head, "data.image_size_px": size, "train.l2": l2}
+    for head, l2 in (("linear", 0.03), ("kernel", 0.003))
+    for size in (128, 160, 224)
+]
 EPOCHS, BATCH, RATE, MILESTONES = 100, 128, 1e-3, (50, 75)
 
 
 def main() -> None:
-    """Run the template with every seed and the recipe once, and keep what came out."""
+    """Choose on validation, run the template with every seed and the recipe once, and keep what came out."""
     if not BREAST.exists():
         sys.exit(f"There is no '{BREAST}'. Set PACELINE_SAMPLE_DATA to the folder that holds medical/.")
+    found = template()
+    baseline = recipe(seed=0)
+    print("recipe", baseline["auroc"], baseline["wall_seconds"], flush=True)
+    save("medical", figures(found, baseline))
+
+
+def template() -> dict[str, Any]:
+    """Return the candidates with their validation loss, and the runs of the one that the configuration names."""
+    chosen = []
+    with tempfile.TemporaryDirectory() as cache:
+        for candidate in CANDIDATES:
+            chosen.append({**candidate, "validation_cross_entropy": breast(candidate, 0, cache)["validation"]})
+            print(chosen[-1], flush=True)
     runs = []
     for seed in SEEDS:
         with tempfile.TemporaryDirectory() as cache:  # cold: features are made anew, which counts
-            runs.append(train({**OURS, "train.seed": seed}, cache))
+            runs.append(breast({}, seed, cache))
         print("template", seed, runs[-1]["auroc"], runs[-1]["wall_seconds"], flush=True)
-    baseline = recipe(seed=0)
-    print("recipe", baseline["auroc"], baseline["wall_seconds"], flush=True)
-    pairs = [intervals.compare_auc(baseline["labels"], run["chances"], baseline["chances"]) for run in runs]
     with tempfile.TemporaryDirectory() as cache:
-        phantom = {"cold": train({}, cache), "warm": train({}, cache)}
-    save(
-        "medical",
-        {
-            "template": {name: spread([run[name] for run in runs]) for name in ("auroc", "wall_seconds")},
-            "seeds": len(runs),
-            "settings": {key: value for key, value in OURS.items() if key != "data.path"},
-            "recipe": {"auroc": baseline["auroc"], "wall_seconds": baseline["wall_seconds"], "runs": 1},
-            "difference": [pair.difference.state() for pair in pairs],
-            "p_values": [pair.p_value for pair in pairs],
-            "time_ratio": baseline["wall_seconds"] / statistics.fmean(run["wall_seconds"] for run in runs),
-            "phantom": {name: {key: run[key] for key in ("auroc", "wall_seconds")} for name, run in phantom.items()},
-        },
-    )
+        phantom = {name: train("config.toml", {}, cache) for name in ("cold", "warm")}
+    return {"selection": chosen, "runs": runs, "phantom": phantom}
 
 
-def train(settings: dict[str, Any], cache: str) -> dict[str, Any]:
-    """Return the test AUROC, its probabilities and the wall time of one run, as a user would start it."""
-    import os
+def figures(found: dict[str, Any], baseline: dict[str, Any]) -> dict[str, Any]:
+    """Return what is kept: means and spreads, the paired difference of each seed by DeLong, the ratio of the times."""
+    runs = found["runs"]
+    pairs = [intervals.compare_auc(baseline["labels"], run["chances"], baseline["chances"]) for run in runs]
+    seconds = spread([run["wall_seconds"] for run in runs])
+    return {
+        "selection": found["selection"],
+        "template": {"auroc": spread([run["auroc"] for run in runs]), "wall_seconds": seconds, "runs": len(runs)},
+        "recipe": {"auroc": baseline["auroc"], "wall_seconds": baseline["wall_seconds"], "runs": 1},
+        "difference": [pair.difference.state() for pair in pairs],
+        "p_values": [pair.p_value for pair in pairs],
+        "time_ratio": baseline["wall_seconds"] / seconds["mean"],
+        "phantom": found["phantom"],
+    }
 
+
+def breast(settings: dict[str, Any], seed: int, cache: str) -> dict[str, Any]:
+    """Return a run on BreastMNIST."""
+    fixed = {"data.path": str(BREAST), "train.seed": seed, "report.resamples": 0, "report.heatmaps": 0}
+    return train(CONFIG, {**fixed, **settings}, cache)
+
+
+def train(config: str, settings: dict[str, Any], cache: str) -> dict[str, Any]:
+    """Return the AUROC of a run started as a user would, its probabilities, validation loss and wall time."""
     with tempfile.TemporaryDirectory() as folder:
         options = [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]
-        command = [sys.executable, "-m", "medical_imaging", "train", "--json", "--runs", folder, *options]
+        command = [sys.executable, "-m", "medical_imaging", "train", "--json", "--runs", folder, "--config", config]
         environment = {**os.environ, "PACELINE_CACHE": cache}
-        done = subprocess.run(command, cwd=TEMPLATE, check=True, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603 -- this project's own command
+        done = subprocess.run(  # noqa: S603 -- this project's own command
+            [*command, *options], cwd=TEMPLATE, check=True, stdout=subprocess.PIPE, text=True, env=environment
+        )
         answer = json.loads(done.stdout.splitlines()[-1])
-        chances = [] if not settings else _chances(Path(answer["run"]))
-    return {
-        "auroc": answer["scores"]["auroc"]["value"],
-        "wall_seconds": answer["wall_seconds"],
-        "chances": chances,
-    }
+        found = {"auroc": answer["scores"]["auroc"]["value"], "wall_seconds": answer["wall_seconds"]}
+        if config == CONFIG:
+            run = Path(answer["run"])
+            rows = json.loads((run / "run.json").read_text())["history"]["rows"]
+            found["validation"] = min(row["validation_cross_entropy"] for row in rows)
+            found["chances"] = predict.test_chances(run)[:, 1]
+    return found
 
 
 def recipe(*, seed: int) -> dict[str, Any]:
@@ -124,13 +143,6 @@ def recipe(*, seed: int) -> dict[str, Any]:
         "labels": labels,
         "wall_seconds": time.perf_counter() - began,
     }
-
-
-def _chances(run: Path) -> np.ndarray:
-    """Return the log-odds of the second class of the test images by the saved model."""
-    from medical_imaging import predict
-
-    return predict.test_chances(run)[:, 1]
 
 
 def spread(values: list[float]) -> dict[str, float]:
