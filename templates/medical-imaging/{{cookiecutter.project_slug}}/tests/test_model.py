@@ -19,7 +19,7 @@ import keras  # isort: skip  # the backend is settled by the import before
 def backbone_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny network with maps of strides 8 and 16, saved as a user's own."""
     keras.utils.set_random_seed(0)
-    images = keras.Input((32, 32, 1))
+    images = keras.Input((32, 32, 3))
     x = keras.layers.Rescaling(1 / 255)(images)
     x = keras.layers.Conv2D(6, 3, strides=8, padding="same", activation="relu")(x)
     x = keras.layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(x)

@@ -140,7 +140,7 @@ def build_head(config: Config, width: int, classes: int, vectors: NDArray[np.flo
     answer = keras.layers.Dense(
         classes, kernel_initializer=first, kernel_regularizer=penalty, dtype="float32", name="logits"
     )(x)
-    return keras.Model(inputs, answer, name="head")
+    return keras.Model(inputs, answer)  # unnamed: an ensemble holds several
 
 
 def compile_(model: keras.Model, config: Config, recipe: Recipe, weights: NDArray[np.float32]) -> None:
