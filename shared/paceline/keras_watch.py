@@ -85,7 +85,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
         if batch and not self.trained:
             self._first_step_done()
             self._block_ended(batch)
-        if self.clock.elapsed() - self.block_at >= BLOCK_SECONDS:
+        elapsed = self.clock.elapsed()
+        if elapsed - self.block_at >= BLOCK_SECONDS:
             self._block_ended(batch)
             if self.end is not None:
                 self.ends_at = self.end(self.done + batch / len(self.training.train))
@@ -97,8 +98,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
             self._cut()
         if name := self.signal():
             if self.signal_at is None:
-                self.signal_at = self.clock.elapsed()
-            elif self.clock.elapsed() - self.signal_at > FINISH_EPOCH_SECONDS:
+                self.signal_at = elapsed
+            elif elapsed - self.signal_at > FINISH_EPOCH_SECONDS:
                 saved = self.training.saved_epoch
                 raise Stopped(f"{name} ended it within an epoch; {saved} epochs are saved.", resumable=True)
 
