@@ -187,14 +187,14 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
         self.ends_at = ends_at
 
     def _block_ended(self, step: int) -> None:
-        loss = self._loss()
+        loss, compiled = self._loss(), self.block_compiled
         seconds, steps = self.clock.elapsed() - self.block_at, step - self.block_step
         self._tell("steps", steps, seconds, self.block_compiled)
         self.block_at, self.block_step, self.block_compiled = self.clock.elapsed(), step, False
         share = step / len(self.training.train)
         if share < 1 and not self.cut:
             self.progress.step(self.training.course.step + share, self.training.course.note())
-            if not math.isfinite(loss) and self.training.spread.hosts == 1:
+            if not math.isfinite(loss) and not compiled and self.training.spread.hosts == 1:
                 raise Diverged(loss)  # no need to go through the rest of the epoch; hosts agree at its end
 
     def _loss(self) -> float:
