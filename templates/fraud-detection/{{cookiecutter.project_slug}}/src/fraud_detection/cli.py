@@ -60,6 +60,13 @@ def _tune(arguments: Namespace) -> dict[str, Any]:
     return command.from_arguments(tune.TASK, config, arguments, cli.command_line(PROGRAM))
 
 
+def _levers(arguments: Namespace) -> dict[str, Any]:
+    from fraud_detection import levers
+    from paceline.levers import command
+
+    return command.from_arguments(levers.TASK, _config(arguments), arguments)
+
+
 def _evaluate(arguments: Namespace) -> dict[str, Any]:
     from fraud_detection import predict
 
@@ -130,6 +137,7 @@ COMMANDS = [
     ),
     Command("train", "train, score on the test days, write the report", _train, _train_arguments),
     Command("tune", "search for better settings, then train the best", _tune, cli.tune_arguments),
+    Command("levers", "measure what each time-saver brings on this machine", _levers, cli.levers_arguments),
     Command(
         "evaluate", "score a run on its test days, with intervals and slices", _evaluate, _run_argument, of_a_run=True
     ),

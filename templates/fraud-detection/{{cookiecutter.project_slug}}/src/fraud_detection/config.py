@@ -111,6 +111,7 @@ class Train(Section):
     device: Literal["auto", "cpu", "gpu", "tpu"] = Field(
         "auto", description="auto | cpu | gpu | tpu; what is asked for is used or refused"
     )
+    threads: int = Field(0, ge=0, description="xgboost: on the CPU; 0: as many as there are usable cores")
     rounds: CountOrAuto = Field(600, description="xgboost: trees at most; auto: as many as fit into --time-budget")
     learning_rate: float = Field(0.1, gt=0, description="xgboost: shrinkage of a tree")
     subsample: float = Field(0.8, gt=0, le=1, description="xgboost: share of the rows a tree sees")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,7 +64,8 @@ def choose_device(config: Config, *, rows: int, run: Run) -> device.Device:
         return fit_keras.prepare(config.train.device, seed=config.train.seed)
     if config.model.name == "logistic_regression":
         return device.cpu_only(config.train.device, "logistic regression")
-    return device.for_xgboost(config.train.device, rows=rows)
+    chosen = device.for_xgboost(config.train.device, rows=rows)
+    return replace(chosen, threads=config.train.threads) if config.train.threads else chosen
 
 
 def fit(
