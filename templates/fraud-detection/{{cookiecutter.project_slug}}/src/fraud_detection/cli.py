@@ -31,6 +31,8 @@ def _train(arguments: Namespace) -> dict[str, Any]:
 
     if arguments.from_run is not None:
         arguments.overrides.append(f"transfer.from_run={json.dumps(str(arguments.from_run))}")
+    if arguments.scheduler:
+        arguments.overrides += ["train.external_memory=true", f"train.scheduler={json.dumps(arguments.scheduler)}"]
     config = _config(arguments)
     started = clock.process_start()
     return train.train(
@@ -103,6 +105,11 @@ def _train_arguments(parser: ArgumentParser) -> None:
         dest="from_run",
         metavar="RUN",
         help="go on from an earlier run's trees with newer data, or with another portfolio's; see [transfer]",
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="boost on the Dask cluster of this scheduler, like tcp://10.0.0.1:8786; --runs must be on a shared disk",
     )
 
 
