@@ -195,6 +195,8 @@ def _take(arrays: Any, rows: np.ndarray) -> Any:
         return {name: _take(array, rows) for name, array in arrays.items()}
     if isinstance(arrays, tuple):
         return tuple(_take(array, rows) for array in arrays)
+    if arrays.flags.c_contiguous:  # `take` is up to four times as fast as indexing; of others it would copy all
+        return np.asarray(arrays.take(rows, axis=0))
     return np.asarray(arrays[rows])
 
 

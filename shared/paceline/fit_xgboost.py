@@ -207,7 +207,8 @@ class _Boosting:
                 self.scored = course.step
                 with self.run.phase("validation/training_score"):
                     row[f"train_{self.metric}"] = self.watched_train.score(self.booster, course.step)
-            course.rows.append(row | {"elapsed_seconds": round(self.run.clock.elapsed(), 3)})
+            row["elapsed_seconds"] = round(self.run.clock.elapsed(), 3)
+            course.rows.append(row)
             if (reason := self.run.log(row)) and not course.ended:
                 course.ended = reason
 

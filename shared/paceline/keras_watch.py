@@ -85,7 +85,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
         if batch and not self.trained:
             self._first_step_done()
             self._block_ended(batch)
-        if self.clock.elapsed() - self.block_at >= BLOCK_SECONDS:
+        elapsed = self.clock.elapsed()
+        if elapsed - self.block_at >= BLOCK_SECONDS:
             self._block_ended(batch)
             if self.end is not None:
                 self.ends_at = self.end(self.done + batch / len(self.training.train))
@@ -97,8 +98,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
             self._cut()
         if name := self.signal():
             if self.signal_at is None:
-                self.signal_at = self.clock.elapsed()
-            elif self.clock.elapsed() - self.signal_at > FINISH_EPOCH_SECONDS:
+                self.signal_at = elapsed
+            elif elapsed - self.signal_at > FINISH_EPOCH_SECONDS:
                 saved = self.training.saved_epoch
                 raise Stopped(f"{name} ended it within an epoch; {saved} epochs are saved.", resumable=True)
 
@@ -186,14 +187,14 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
         self.ends_at = ends_at
 
     def _block_ended(self, step: int) -> None:
-        loss = self._loss()
+        loss, compiled = self._loss(), self.block_compiled
         seconds, steps = self.clock.elapsed() - self.block_at, step - self.block_step
         self._tell("steps", steps, seconds, self.block_compiled)
         self.block_at, self.block_step, self.block_compiled = self.clock.elapsed(), step, False
         share = step / len(self.training.train)
         if share < 1 and not self.cut:
             self.progress.step(self.training.course.step + share, self.training.course.note())
-            if not math.isfinite(loss) and self.training.spread.hosts == 1:
+            if not math.isfinite(loss) and not compiled and self.training.spread.hosts == 1:
                 raise Diverged(loss)  # no need to go through the rest of the epoch; hosts agree at its end
 
     def _loss(self) -> float:

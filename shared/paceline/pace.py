@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from paceline import budget, estimate, forecast, hindsight, terms
 from paceline.budget import Ceiling
@@ -70,7 +71,7 @@ def estimate_only(start: Callable[..., Any], *, history: Path) -> dict[str, Any]
 
 def say(prediction: Mapping[str, Any]) -> None:
     """Print a prediction in one line on standard error."""
-    print(line(prediction, datetime.now().astimezone()), file=sys.stderr)
+    tqdm.write(line(prediction, datetime.now().astimezone()), file=sys.stderr)  # above the progress line
 
 
 def line(prediction: Mapping[str, Any], now: datetime) -> str:
