@@ -28,6 +28,27 @@ def scalars(row: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
+def writer(folder: Path, *, key: str) -> Any:
+    """Return a writer of events to `folder`, hiding what an earlier one wrote there.
+
+    Raises:
+        PacelineError: `tensorboardX` is not installed, and the setting `key` asks for it.
+    """
+    if importlib.util.find_spec("tensorboardX") is None:
+        raise PacelineError(
+            f"{key} is true, but 'tensorboardX' is not installed.",
+            f"Install the extra: pip install '.[tensorboard]', or set {key} = false.",
+        )
+    from tensorboardX import SummaryWriter
+
+    return SummaryWriter(
+        str(folder),
+        purge_step=0,
+        flush_secs=FLUSH_SECONDS,
+        filename_suffix=f".{os.getpid()}",  # a file of the same second would be overwritten
+    )
+
+
 class Events:
     """The event file of one stage of a run, below `tensorboard/` in its folder; look with `tensorboard --logdir runs`.
 
@@ -35,26 +56,15 @@ class Events:
         folder: the run's folder.
         stage: the training's name; a curve for each. What an interrupted session wrote of it is hidden, for its last
             seconds may be missing: `write` is given the whole course.
+        key: the setting that asks for them, for messages.
 
     Raises:
         PacelineError: `tensorboardX` is not installed.
     """
 
-    def __init__(self, folder: Path, stage: str) -> None:
-        if importlib.util.find_spec("tensorboardX") is None:
-            raise PacelineError(
-                "train.tensorboard is true, but 'tensorboardX' is not installed.",
-                "Install the extra: pip install '.[tensorboard]', or set train.tensorboard = false.",
-            )
-        from tensorboardX import SummaryWriter
-
+    def __init__(self, folder: Path, stage: str, *, key: str = "train.tensorboard") -> None:
         self._written = 0
-        self._writer = SummaryWriter(
-            str(folder / "tensorboard" / stage),
-            purge_step=0,
-            flush_secs=FLUSH_SECONDS,
-            filename_suffix=f".{os.getpid()}",  # a file of the same second would be overwritten
-        )
+        self._writer = writer(folder / "tensorboard" / stage, key=key)
 
     def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write those of `rows` that are new; they are in the file within seconds."""

@@ -192,12 +192,11 @@ class TestLibraryCopy:
         assert {"paceline", "paceline.json"} == {path.name for path in (made / "shared").iterdir()}
 
     def test_caches_and_backups_stay_behind(
-        self, generate: Generate, copy_repository: Callable[[Path], Path], project: Path, source: Path, tmp_path: Path
+        self, generate: Generate, copy_repository: Callable[[Path], Path], project: Path, tmp_path: Path
     ) -> None:
         """Working on the library and the template in place leaves no trace in a project."""
         copy = copy_repository(tmp_path / "copy")
-        template = copy / source
-        package = next(template.glob("src/*"))
+        template = copy / TEMPLATE / "{{cookiecutter.project_slug}}"
         library = copy / "shared" / "paceline"
         for junk in (
             library / "__pycache__" / "clock.cpython-311.pyc",
@@ -206,11 +205,11 @@ class TestLibraryCopy:
             library / "clock.py.orig",
             template / ".pytest_cache" / "README.md",
             template / ".ruff_cache" / "x",
-            package / "__pycache__" / "config.cpython-311.pyc",
+            template / "src" / "fraud_detection" / "__pycache__" / "config.cpython-311.pyc",
         ):
             junk.parent.mkdir(exist_ok=True)
             junk.write_bytes(b"\x00junk")
-        made = generate(tmp_path / "output", template=template.parent)
+        made = generate(tmp_path / "output", template=copy / TEMPLATE)
         expected, actual = (
             {path.relative_to(folder).as_posix() for folder, path in ((root, path) for path in root.rglob("*"))}
             for root in (project, made)

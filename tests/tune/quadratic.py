@@ -12,6 +12,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from pydantic import Field
 
 from paceline import record
+from paceline.budget import Ceiling
 from paceline.config import Section
 from paceline.errors import PacelineError
 from paceline.tune.settings import Tune
@@ -101,7 +102,14 @@ def objective(prepared: str, trial: Trial[Config]) -> Outcome:
     return Outcome(value + 0.001 * config.train.seed, limits={"depth": config.model.depth - 5.0}, notes={"cost": 2.0})
 
 
-def train(config: Config, *, runs_folder: Path, command: str = "", started: float | None = None) -> dict[str, Any]:
+def train(
+    config: Config,
+    *,
+    runs_folder: Path,
+    command: str = "",
+    started: float | None = None,
+    ceiling: Ceiling | None = None,
+) -> dict[str, Any]:
     """Leave a run as the command `train` does."""
     with record.start(config, runs_folder, name="quadratic", command=command, started=started) as run:
         run.scores = {"quality": {"value": quality(config)}}

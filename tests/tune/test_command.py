@@ -20,7 +20,7 @@ def tune(quadratic: ModuleType, tmp_path: Path) -> Any:
     """A function that searches in an empty folder with the given `[tune]` and `[train]`, and returns the answer."""
 
     def run(train: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
-        arguments = {key: settings.pop(key) for key in ("trials", "storage_url", "budget_seconds") if key in settings}
+        arguments = {key: settings.pop(key) for key in ("trials", "storage_url", "ceiling") if key in settings}
         tune = Tune(**{"trials": 8, "repeats": 2, **settings})
         config = quadratic.Config(train=quadratic.Train(**(train or {})), tune=tune)
         return command.tune(

@@ -13,7 +13,8 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from paceline.errors import PacelineError, Stopped
-from paceline.tune import plan, search, space, storage
+from paceline.tune import plan, ranking, search, space, storage
+from paceline.tune.deadline import Budget
 from paceline.tune.settings import Tune
 
 
@@ -41,9 +42,7 @@ def make(quadratic: ModuleType, backend: optuna.storages.RDBStorage) -> Any:
             left[0] = None if left[0] is None else left[0] - 1
             return left[0] is None or left[0] >= 0
 
-        budget = search.Budget(
-            seconds, setup_seconds=4, finish_seconds=4, trainings=1, read=lambda: quadratic.time.reading
-        )
+        budget = Budget(seconds, setup_seconds=4, finish_seconds=4, trainings=1, read=lambda: quadratic.time.reading)
         return search.Search(
             quadratic.TASK, config, study, parameters, "prepared", budget, trials=trials, claim=claim, seed=0
         )
@@ -74,11 +73,11 @@ def test_a_trial_is_ended_at_the_deadline(make: Any, quadratic: ModuleType) -> N
 
     one.tell = slower
     one.run()
-    assert ["complete", "complete", search.DEADLINE] == states(one)
+    assert ["complete", "complete", plan.DEADLINE] == states(one)
     assert TrialState.PRUNED == one.study.trials[-1].state
     assert 20 < quadratic.time.reading <= beyond + 5
     assert 0 < plan.facts(one.study.trials[-1])["steps"] < 10
-    best = search.best(one.finished, larger_is_better=True)
+    best = ranking.best(one.finished, larger_is_better=True)
     assert best is not None
     assert best.state == TrialState.COMPLETE
 
@@ -103,7 +102,7 @@ def test_the_pruner_is_chosen_when_the_trials_that_fit_are_known(make: Any) -> N
     one.run()
     assert {"NopPruner"} == set(seen[:10])
     assert "MedianPruner" == seen[-1]
-    assert "median" == one.study.user_attrs[search.PRUNER]
+    assert "median" == one.study.user_attrs[plan.PRUNER]
 
 
 def test_a_stopped_trial_is_done_again(make: Any, quadratic: ModuleType) -> None:
@@ -164,6 +163,6 @@ def test_the_best_keeps_its_limits() -> None:
         return made
 
     within, beyond, far = trial(0, 0.5, -1.0), trial(1, 0.9, 0.1), trial(2, 0.95, 2.0)
-    assert within == search.best([within, beyond, far], larger_is_better=True)
-    assert beyond == search.best([beyond, far], larger_is_better=True)
-    assert search.best([], larger_is_better=True) is None
+    assert within == ranking.best([within, beyond, far], larger_is_better=True)
+    assert beyond == ranking.best([beyond, far], larger_is_better=True)
+    assert ranking.best([], larger_is_better=True) is None

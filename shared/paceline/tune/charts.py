@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 
 from paceline.report import figure
 from paceline.report import format as fmt
-from paceline.tune import plan
+from paceline.tune import plan, ranking
 from paceline.tune.space import Space
 
 MOST_DRAWN = 24  # trials in the parallel coordinates, of each kind
@@ -68,16 +68,6 @@ def importance(study: optuna.Study, complete: Sequence[FrozenTrial]) -> dict[str
         except (RuntimeError, ValueError):  # nothing varied, or all values are the same
             return {}
     return {name: float(share) for name, share in found.items() if share == share}
-
-
-def front(complete: Sequence[FrozenTrial], *, larger_is_better: bool) -> list[FrozenTrial]:
-    """Return the trials that none is both better and quicker than, the quickest first."""
-    sign = 1 if larger_is_better else -1
-    found: list[FrozenTrial] = []
-    for trial in sorted(complete, key=lambda trial: (plan.facts(trial)["seconds"], -sign * trial.values[0])):
-        if not found or sign * trial.values[0] > sign * found[-1].values[0]:
-            found.append(trial)
-    return found
 
 
 def _history(complete: Sequence[FrozenTrial], name: str, larger_is_better: bool) -> dict[str, Any]:
@@ -160,7 +150,7 @@ def _height(distribution: Any, value: Any) -> float:
 def _front(complete: Sequence[FrozenTrial], name: str, larger_is_better: bool) -> dict[str, Any]:
     seconds = [float(plan.facts(trial)["seconds"]) for trial in complete]
     values = [trial.values[0] for trial in complete]
-    best = front(complete, larger_is_better=larger_is_better)
+    best = ranking.front(complete, larger_is_better=larger_is_better)
     edge = [float(plan.facts(trial)["seconds"]) for trial in best], [trial.values[0] for trial in best]
     return figure.interval(
         "Quality against training time",

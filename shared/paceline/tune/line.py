@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from paceline.clock import now
 from paceline.report import format as fmt
-from paceline.tune import plan, search
+from paceline.tune import plan, ranking
 
 
 def text(
@@ -26,7 +26,7 @@ def text(
         asked: trials in all, where they are limited.
         seconds_left: to search, where time is limited.
     """
-    best = search.best(trials, larger_is_better=larger_is_better)
+    best = ranking.best(trials, larger_is_better=larger_is_better)
     parts = [f"{len(trials)}{f' of {asked}' if asked else ''} trials"]
     parts.append(f"best {fmt.label(score)} {best.values[0]:.4f} (trial {best.number})" if best else "none complete yet")
     mean = plan.mean_seconds(trials)

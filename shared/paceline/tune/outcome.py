@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import optuna
 from optuna.trial import FrozenTrial
+from pydantic import BaseModel
 
-from paceline.tune import plan, search
+from paceline.errors import PacelineError
+from paceline.report import format as fmt
+from paceline.tune import charts, comparison, plan, ranking, space, storage, workers
+from paceline.tune.settings import Tune
+from paceline.tune.task import Task
 
-ENDS = ("complete", plan.PRUNED, search.DEADLINE, "failed", "killed")
+ENDS = ("complete", plan.PRUNED, plan.DEADLINE, "failed", "killed")
 
 
 def by_state(trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:
@@ -28,7 +34,7 @@ def by_state(trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:
 def rows(trials: Sequence[FrozenTrial], *, larger_is_better: bool, most: int = 20) -> list[dict[str, Any]]:
     """Return the best trials with their settings, the best first."""
     sign = 1 if larger_is_better else -1
-    ranked = sorted(plan.complete(trials), key=lambda trial: (search.excess(trial), -sign * trial.values[0]))
+    ranked = sorted(plan.complete(trials), key=lambda trial: (ranking.excess(trial), -sign * trial.values[0]))
     return [
         {
             "trial": trial.number,
@@ -39,3 +45,66 @@ def rows(trials: Sequence[FrozenTrial], *, larger_is_better: bool, most: int = 2
         }
         for trial in ranked[:most]
     ]
+
+
+def value_before(found: Sequence[FrozenTrial]) -> float | None:
+    """Return the value of the settings that the search began from, None where their trial is not complete."""
+    first = next((trial for trial in plan.complete(found) if "fixed_params" in trial.system_attrs), None)
+    return None if first is None else float(first.values[0])
+
+
+def facts(
+    task: Task[Any, Any],
+    study: optuna.Study,
+    found: Sequence[FrozenTrial],
+    parameters: space.Space,
+    best: FrozenTrial,
+    compared: dict[str, Any],
+    settings: Tune,
+) -> dict[str, Any]:
+    """Return what the search came to: what the report shows and `report.json` holds."""
+    complete = plan.complete(found)
+    exceeded = {name: value for name, value in best.constraints.items() if value > 0}
+    edge = ranking.front(complete, larger_is_better=task.larger_is_better)
+    return {
+        "verdict": comparison.verdict(fmt.label(task.score), compared, larger_is_better=task.larger_is_better),
+        "best_value": best.values[0],
+        "best_trial": best.number,
+        "value_before": value_before(found),
+        "score": fmt.label(task.score),
+        "trials": len(found),
+        "requeued_trials": len(storage.requeued(study.get_trials(deepcopy=False))),
+        "saved_by_pruning_seconds": plan.saved_seconds(found),
+        "sampler": settings.sampler,
+        "pruner": study.user_attrs.get(plan.PRUNER, "none"),
+        "limits_exceeded": exceeded or "none",
+        "time_by_trial_state": by_state(found),
+        "search_space": [{"key": key, "range": text} for key, text in space.described(parameters).items()],
+        "importance": [{"key": key, "share": share} for key, share in charts.importance(study, complete).items()],
+        "comparison": [{"settings": name, **row} for name, row in compared.items() if isinstance(row, dict)],
+        "pareto_front": rows(edge, larger_is_better=task.larger_is_better),
+        "best_trials": rows(found, larger_is_better=task.larger_is_better),
+        "failures": [
+            {"trial": trial.number, "error": trial.user_attrs["error"]}
+            for trial in found
+            if plan.facts(trial).get("ended") == "failed"
+        ],
+    }
+
+
+def nothing(
+    found: Sequence[FrozenTrial], budget_seconds: float | None, part: workers.Part[Any, Any], config: BaseModel
+) -> PacelineError:
+    """Return why no trial is complete."""
+    if budget_seconds is None:
+        return PacelineError("No trial came to its end.", "See their errors, or ask for more: --trials 20.")
+    longest = max((float(plan.facts(trial).get("seconds", 0.0)) for trial in found), default=0.0)
+    steps = max((int(plan.facts(trial).get("steps", 0)) for trial in found), default=0)
+    most = part.task.part_steps(config) * config.tune.folds  # type: ignore[attr-defined] # as above
+    whole = longest / steps * most if steps else longest
+    needed = part.setup_seconds + whole + part.budget().reserve(whole)
+    return PacelineError(
+        f"The budget of {fmt.duration(budget_seconds)} ended before one trial did, "
+        f"the final run's time kept for it ({steps} of at most {most} steps).",
+        f"Give more (about {fmt.duration(needed)} for one trial and the run), or shorten training.",
+    )

@@ -20,6 +20,8 @@ from optuna.trial import FrozenTrial, TrialState
 from paceline.errors import PacelineError
 
 PRUNED = "pruned"  # how a trial ended that the others were ahead of
+PRUNER = "pruner"  # the attribute of a study that names it
+DEADLINE = "no time left"  # how one ended that time ran out for
 
 MEDIAN_TRIALS, HALVING_TRIALS, HYPERBAND_TRIALS = 8, 40, 150  # from so many trials on
 REDUCTION = 3  # of successive halving: a third goes on at each rung

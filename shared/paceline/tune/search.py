@@ -6,7 +6,7 @@ import math
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -17,7 +17,9 @@ from pydantic import BaseModel
 from paceline import clock
 from paceline.errors import PacelineError, Stopped
 from paceline.stop import Listener
-from paceline.tune import plan, space, storage
+from paceline.tune import plan, ranking, space, storage
+from paceline.tune.deadline import Budget
+from paceline.tune.events import TrialEvents
 from paceline.tune.settings import Tune
 from paceline.tune.task import Task
 from paceline.tune.trial import Outcome, Trial
@@ -25,10 +27,7 @@ from paceline.tune.trial import Outcome, Trial
 Config = TypeVar("Config", bound=BaseModel)
 Prepared = TypeVar("Prepared")
 
-DEADLINE = "no time left"
-PRUNER = "pruner"  # the study's attribute that names it
 FAILURES = 3  # trials that may fail before the first succeeds
-MARGIN = 1.25  # on the time kept for the final run
 
 
 class Failed(Exception):  # noqa: N818 -- how a trial ended
@@ -37,48 +36,6 @@ class Failed(Exception):  # noqa: N818 -- how a trial ended
 
 class Interrupted(Exception):  # noqa: N818 -- how a trial ended
     """A signal ended a trial that is worth doing again."""
-
-
-class Budget:
-    """The time there is, and what of it belongs to what follows the search.
-
-    Args:
-        deadline: the performance counter's reading at which everything is to be over; None: no end.
-        setup_seconds: to read the data and get ready, once more.
-        finish_seconds: what a run takes beside its training: scoring, report.
-        trainings: of the final run, as a multiple of a trial's.
-        repeats: trials that compare the best with the beginning.
-        comparison_seconds: the most to keep for those; there are fewer where they take longer.
-        read: the source of time, replaced in tests.
-    """
-
-    def __init__(
-        self,
-        deadline: float | None,
-        *,
-        setup_seconds: float,
-        finish_seconds: float,
-        trainings: float,
-        repeats: int = 0,
-        comparison_seconds: float = 0.0,
-        read: Callable[[], float] = clock.now,
-    ) -> None:
-        self.deadline = deadline
-        self.setup_seconds, self.finish_seconds, self.trainings = setup_seconds, finish_seconds, trainings
-        self.repeats, self.comparison_seconds, self.read = repeats, comparison_seconds, read
-
-    def reserve(self, trial_seconds: float) -> float:
-        """Return the seconds to keep for the final run of settings whose trial took so long."""
-        return MARGIN * (self.setup_seconds + self.finish_seconds + self.trainings * trial_seconds)
-
-    def before_final_run(self, trial_seconds: float) -> float | None:
-        """Return the seconds until the final run has to begin, None without a deadline."""
-        return None if self.deadline is None else self.deadline - self.read() - self.reserve(trial_seconds)
-
-    def to_search(self, trial_seconds: float) -> float | None:
-        """Return the seconds left for searching, None without a deadline."""
-        left = self.before_final_run(trial_seconds)
-        return None if left is None else left - min(self.comparison_seconds, self.repeats * trial_seconds)
 
 
 class Search(Generic[Config, Prepared]):
@@ -94,6 +51,7 @@ class Search(Generic[Config, Prepared]):
         trials: in all, of all processes; None: as many as fit.
         claim: returns whether one more trial may begin.
         tell: is given the search after every step and trial, for the progress line.
+        events: the folder for TensorBoard events; None writes none.
     """
 
     def __init__(
@@ -109,12 +67,13 @@ class Search(Generic[Config, Prepared]):
         claim: Callable[[], bool],
         seed: int,
         tell: Callable[[Search[Config, Prepared]], None] = lambda search: None,
+        events: Path | None = None,
     ) -> None:
         self.task, self.config, self.study, self.parameters = task, config, study, parameters
         self.prepared, self.budget, self.trials = prepared, budget, trials
-        self.claim, self.tell, self.seed = claim, tell, seed
+        self.claim, self.tell, self.seed, self.events = claim, tell, seed, events
         self.settings: Tune = config.tune  # type: ignore[attr-defined] # every project's configuration has it
-        self.finished: list[FrozenTrial] = finished(study)
+        self.finished: list[FrozenTrial] = ranking.finished(study)
         self.under_way: Trial[Config] | None = None
         self.began = 0.0
         self._chosen: tuple[str, int] | None = None
@@ -139,7 +98,7 @@ class Search(Generic[Config, Prepared]):
                 if self._interrupted is not None:
                     storage.requeue(self.study, self.study.trials[self._number])
                     raise self._interrupted
-                self.finished = finished(self.study)
+                self.finished = ranking.finished(self.study)
                 self._verify()
                 self.tell(self)
         return reason
@@ -182,27 +141,29 @@ class Search(Generic[Config, Prepared]):
 
     def _agreed(self, name: str) -> str:
         """Return the pruner that the study's processes settled on; the first to know the number of trials chooses."""
-        settled: str = self.study.user_attrs.get(PRUNER, "")
+        settled: str = self.study.user_attrs.get(plan.PRUNER, "")
         if settled or name == "none":
             return settled or name
-        self.study.set_user_attr(PRUNER, name)
+        self.study.set_user_attr(plan.PRUNER, name)
         return name
 
     def _attempt(self, attempt: optuna.Trial) -> float | tuple[float, float]:
         """Train and judge one trial; Optuna takes its value, or from the exception what became of it."""
         self.began, self._number = self.budget.read(), attempt.number
         phases = clock.Clock(read=self.budget.read)
-        ended = "complete"
+        ended, reached = "complete", {}
+        events = None if self.events is None else TrialEvents(self.events, attempt.number)
         attempt.set_user_attr("worker", worker())
         try:
             with tempfile.TemporaryDirectory(prefix="tune-") as folder:
                 settings = space.applied(self.config, space.suggest(attempt, self.parameters))
-                trial = self._trial(settings, attempt, Path(folder), phases)
+                trial = self._trial(settings, attempt, Path(folder), phases, events)
                 self.under_way = trial
                 outcome = self.task.objective(self.prepared, trial)
+            reached = {self.task.score: outcome.value, "seconds": self.elapsed()}
             return self._values(attempt, outcome)
         except optuna.TrialPruned:
-            ended = plan.PRUNED if trial.ended == plan.PRUNED else DEADLINE
+            ended = plan.PRUNED if trial.ended == plan.PRUNED else plan.DEADLINE
             raise
         except (Stopped, KeyboardInterrupt) as stop:
             ended = "interrupted"
@@ -214,6 +175,8 @@ class Search(Generic[Config, Prepared]):
             attempt.set_user_attr("error", text)
             raise Failed(text) from error
         finally:
+            if events is not None:
+                events.close(attempt.params, reached)
             steps = 0 if self.under_way is None else self.under_way.steps
             seconds = self.elapsed() or self.budget.read() - self.began
             attempt.set_user_attr(
@@ -229,7 +192,9 @@ class Search(Generic[Config, Prepared]):
         several = len(self.study.directions) > 1
         return (outcome.value, self.elapsed()) if several else outcome.value
 
-    def _trial(self, settings: Config, attempt: optuna.Trial, folder: Path, phases: clock.Clock) -> Trial[Config]:
+    def _trial(
+        self, settings: Config, attempt: optuna.Trial, folder: Path, phases: clock.Clock, events: TrialEvents | None
+    ) -> Trial[Config]:
         several = len(self.study.directions) > 1
 
         def ask(place: int, score: float) -> str:
@@ -241,7 +206,7 @@ class Search(Generic[Config, Prepared]):
         def overdue() -> str:
             left = self.budget.to_search(self.longest())
             self._out_of_time = left is not None and left <= 0
-            return DEADLINE if self._out_of_time else ""
+            return plan.DEADLINE if self._out_of_time else ""
 
         return Trial(
             settings,
@@ -254,6 +219,7 @@ class Search(Generic[Config, Prepared]):
             folder=folder,
             clock=phases,
             tell=lambda step: self.tell(self),
+            curve=(lambda part, row: None) if events is None else events.write,
         )
 
     def _verify(self) -> None:
@@ -269,27 +235,6 @@ class Search(Generic[Config, Prepared]):
             raise PacelineError(
                 f"Each of {len(failures)} trials failed, the last by: {reason}", "Correct the space in tune.py."
             )
-
-
-def finished(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the study's finished trials, without those that another has taken the place of."""
-    trials = study.get_trials(deepcopy=False)
-    replaced = storage.requeued(trials)
-    return [trial for trial in trials if trial.state.is_finished() and trial.number not in replaced]
-
-
-def best(trials: Sequence[FrozenTrial], *, larger_is_better: bool) -> FrozenTrial | None:
-    """Return the best complete trial that keeps all limits; where none does, the one that exceeds them least."""
-    candidates = plan.complete(trials)
-    if not candidates:
-        return None
-    sign = 1 if larger_is_better else -1
-    return max(candidates, key=lambda trial: (-excess(trial), sign * trial.values[0], -trial.number))
-
-
-def excess(trial: FrozenTrial) -> float:
-    """Return by how much a trial exceeds its limits, all together; 0 where it keeps them."""
-    return sum(max(0.0, value) for value in trial.constraints.values())
 
 
 def worker() -> str:

@@ -32,3 +32,6 @@ class Tune(Section):
     )
     limits: tuple[str, ...] = Field((), description="what the best must keep, of those that tune.py measures")
     repeats: int = Field(3, ge=0, description="further seeds that compare the best with the default; 0: no comparison")
+    tensorboard: bool = Field(
+        False, description="write each trial's curves and settings below tune/ (extra tensorboard)"
+    )

@@ -16,7 +16,7 @@ import optuna
 from pydantic import BaseModel
 
 from paceline.clock import Clock
-from paceline.progress import Unseen
+from paceline.progress import Plan, Progress
 from paceline.record import Run
 from paceline.tune import plan
 
@@ -53,6 +53,7 @@ class Trial(Generic[Config]):
         folder: of its own, for checkpoints; removed after it.
         clock: its time.
         tell: is given every step, for the progress line.
+        curve: is given the place of the training among the trial's, and each of its steps as a row of figures.
 
     Attributes:
         run: for the trainer.
@@ -74,10 +75,11 @@ class Trial(Generic[Config]):
         folder: Path,
         clock: Clock,
         tell: Callable[[int], None],
+        curve: Callable[[int, dict[str, Any]], None] = lambda part, row: None,
     ) -> None:
         self.config, self.number = config, number
         self.monitor, self.larger_is_better = monitor, larger_is_better
-        self._ask, self._overdue, self._tell = ask, overdue, tell
+        self._ask, self._overdue, self._tell, self._curve = ask, overdue, tell, curve
         self._part_steps, self._rungs = part_steps, set(plan.rungs(part_steps))
         self._parts: list[float] = []  # the scores of the trainings that are over
         self._best: float | None = None  # of the one under way
@@ -104,6 +106,10 @@ class Trial(Generic[Config]):
         self.ended = self.ended or self._overdue()
         return self.ended
 
+    def draw(self, row: dict[str, Any]) -> None:
+        """Show a step's figures where the trial's curves are watched; `run.log` calls it."""
+        self._curve(len(self._parts), row)
+
     def part_ended(self, score: float) -> None:
         """Take in the score of one training, after it; leaves the objective where the trial was ended from outside.
 
@@ -125,6 +131,7 @@ class TrialRun(Run):
 
     def log(self, values: dict[str, Any]) -> str:
         """Return why training is to end after this step, or an empty text."""
+        self._trial.draw(values)
         return self._trial.report(values.get(self._trial.monitor))
 
     def save(self) -> None:
@@ -134,3 +141,22 @@ class TrialRun(Run):
         """Keep the sentence, off the screen: the best settings are trained again, as a run that shows it."""
         if sentence not in self.warnings:
             self.warnings.append(sentence)
+
+
+class Unseen(Progress):
+    """A progress line that is not drawn: a search has one of its own."""
+
+    def __init__(self) -> None:
+        self.plan = Plan({})
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def begin(self, stage: str, *, step: int = 0) -> None:
+        """Draw nothing."""
+
+    def step(self, step: float, note: str) -> None:
+        """Draw nothing."""
+
+    def finish(self, *, next_steps: Any = None) -> None:
+        """Draw nothing."""

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import optuna
@@ -26,6 +27,7 @@ from paceline import device
 from paceline.errors import PacelineError, Stopped
 from paceline.stop import Listener
 from paceline.tune import search, space, storage
+from paceline.tune.deadline import Budget
 from paceline.tune.task import Task
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -46,14 +48,15 @@ class Part(Generic[Config, Prepared]):
         url: of the storage.
         study: its name there.
         parameters: what varies.
-        deadline: see `search.Budget`; the performance counter is the machine's, so all its processes read the same.
-        setup_seconds: see `search.Budget`.
-        finish_seconds: see `search.Budget`.
-        trainings: see `search.Budget`.
-        repeats: see `search.Budget`.
-        comparison_seconds: see `search.Budget`.
+        deadline: see `deadline.Budget`; the performance counter is the machine's, so all its processes read the same.
+        setup_seconds: see `deadline.Budget`.
+        finish_seconds: see `deadline.Budget`.
+        trainings: see `deadline.Budget`.
+        repeats: see `deadline.Budget`.
+        comparison_seconds: see `deadline.Budget`.
         trials: in all; None: as many as fit.
         seed: of the sampler.
+        events: see `search.Search`.
     """
 
     task: Task[Config, Prepared]
@@ -69,10 +72,11 @@ class Part(Generic[Config, Prepared]):
     comparison_seconds: float
     trials: int | None
     seed: int
+    events: Path | None = None
 
-    def budget(self) -> search.Budget:
+    def budget(self) -> Budget:
         """Return the time there is."""
-        return search.Budget(
+        return Budget(
             self.deadline,
             setup_seconds=self.setup_seconds,
             finish_seconds=self.finish_seconds,
@@ -177,6 +181,7 @@ def _work(part: Part[Any, Any], number: int, count: int, gate: Any, answers: Any
                 trials=part.trials,
                 claim=lambda: gate is None or gate.acquire(block=False),
                 seed=part.seed + SEEDS_APART * number,
+                events=part.events,
             ).run()
     except PacelineError as error:
         answers.put((error.cause, error.remedy))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -19,38 +20,32 @@ from paceline.tune import command, space
 from paceline.tune.settings import Tune
 
 
-@pytest.fixture
-def searched(small: Config) -> Config:
-    """`small`, with one fold and few trials."""
-    return small.model_copy(update={"tune": Tune(trials=3, folds=1, repeats=1)})
-
-
-def values(config: Config, folder: Path) -> dict[str, Any]:
-    """Return what a search comes to that depends on data alone."""
-    answer = command.tune(tune.TASK, config, runs_folder=folder / "runs", folder=folder / "tune")
-    return {key: answer[key] for key in ("best_value", "value_before", "settings", "trials", "pruned")}
-
-
-def test_no_test_label_has_a_say(searched: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With every label from the test's first day on turned around, the search comes to the same, digit for digit."""
-    honest = values(searched, tmp_path / "honest")
+def test_no_test_day_has_a_say(small: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every label and amount from the test's first day on changed, a trial gets the same, digit for digit."""
+    honest = tune.prepare(small)
     load, poisoned = data.load, []
 
     def poison(*arguments: Any) -> pl.DataFrame:
         table = load(*arguments)
-        later = pl.col("datetime") >= PrequentialSplit(table, searched.data).test_start
+        later = pl.col("datetime") >= PrequentialSplit(table, small.data).test_start
         changed = table.with_columns(pl.when(later).then(1 - pl.col("fraud")).otherwise(pl.col("fraud")).alias("fraud"))
         poisoned.append(int((changed["fraud"] != table["fraud"]).sum()))
         return changed.with_columns(pl.when(later).then(0.01).otherwise(pl.col("amount")).alias("amount"))
 
     monkeypatch.setattr(data, "load", poison)
-    assert honest == values(searched, tmp_path / "poisoned")
+    other = tune.prepare(small)
     assert poisoned[0] > 100
+    assert len(honest) == len(other) == small.tune.folds
+    for one, two in zip(itertools.chain(*honest), itertools.chain(*other), strict=True):
+        for name in ("X", "y", "amounts", "customers"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+        assert one.days.equals(two.days)
 
 
-def test_the_best_settings_train_to_the_same_model(searched: Config, tmp_path: Path) -> None:
+def test_the_best_settings_train_to_the_same_model(small: Config, tmp_path: Path) -> None:
     """`train` with the config.toml that a search wrote gives the final run's model, byte for byte."""
-    answer = command.tune(tune.TASK, searched, runs_folder=tmp_path / "runs", folder=tmp_path / "tune")
+    config = small.model_copy(update={"tune": Tune(trials=2, folds=1, repeats=0)})
+    answer = command.tune(tune.TASK, config, runs_folder=tmp_path / "runs", folder=tmp_path / "tune")
     best = configuration.load(Config, Path(answer["config"]))
     again = train.train(best, runs_folder=tmp_path / "again")
     assert (Path(answer["best_run"]) / "model.ubj").read_bytes() == (Path(again["run"]) / "model.ubj").read_bytes()

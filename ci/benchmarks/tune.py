@@ -1,0 +1,177 @@
+"""What a search brings: TPE with pruning beside random search, tuned settings beside the defaults, a warm start.
+
+Within the same time, on the fold before the test week of the Handbook's split (see `fraud.py`), each sampler searches
+with five seeds. Time is the process's own on one core, so that what else the machine does favours nobody. Then the best
+settings of each TPE search and the defaults are trained with the same seed as `train` does it, and scored on the test
+week, which no search has seen. A warm start is `tune` with the `config.toml` that an earlier search left: trial 0 has
+its settings.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial
+from scipy.special import stdtrit
+
+from fraud import SPLIT, TRANSACTIONS
+from fraud_detection import train, tune
+from fraud_detection.config import Config
+from paceline import config
+from paceline.tune import deadline, plan, ranking, search, space, storage
+from results import TEMPLATE, save
+
+SEEDS = range(5)
+WARM_SEEDS = range(3)
+SEARCH_SECONDS, WARM_SECONDS = 20.0, 8.0  # of one core
+SHORT = {"tune.folds": 1, "train.rounds": 200, "train.early_stopping_rounds": 20}  # so that many trials fit
+ARMS = {"TPE, median pruning": ("tpe", "median"), "random": ("random", "none")}
+SYNTHETIC = {"data.customers": 800, "data.terminals": 1000}  # a third of the defaults
+CLOSE = 0.002  # average precision: so near is as good
+
+
+@dataclass(frozen=True)
+class Found:
+    """A search: its trials, the best settings, and the seconds it took."""
+
+    trials: list[FrozenTrial]
+    best: Config
+    value: float
+    seconds: float
+
+    def before(self) -> float:
+        """Return the value of trial 0."""
+        return float(self.trials[0].values[0])
+
+    def seconds_to(self, value: float) -> float | None:
+        """Return the seconds until a trial had reached `value`, or None where none did."""
+        passed = 0.0
+        for trial in self.trials:
+            passed += float(plan.facts(trial)["seconds"])
+            if plan.complete([trial]) and trial.values[0] >= value:
+                return passed
+        return None
+
+    def state(self) -> dict[str, Any]:
+        """Return what is kept of it."""
+        pruned = sum(plan.facts(trial)["ended"] == plan.PRUNED for trial in self.trials)
+        facts = {"trials": len(self.trials), "pruned": pruned, "saved_seconds": plan.saved_seconds(self.trials)}
+        return {**facts, "value": self.value, "before": self.before(), "seconds": self.seconds}
+
+
+def main() -> None:
+    """Run all searches, print a line for each, and keep the figures."""
+    if os.environ.get("OMP_NUM_THREADS") != "1":  # read when XGBoost is loaded: too late to set it here
+        sys.exit("Set OMP_NUM_THREADS=1: threads that wait would count as work.")
+    if not TRANSACTIONS.exists():
+        sys.exit(f"There is no '{TRANSACTIONS}'. Set PACELINE_SAMPLE_DATA to the folder that holds fraud/.")
+    folds = tune.prepare(settings(SPLIT, 0))
+    arms: dict[str, list[Found]] = {name: [] for name in ARMS}
+    for seed in SEEDS:
+        for name, (sampler, pruner) in ARMS.items():
+            choice = {"tune.sampler": sampler, "tune.pruner": pruner}
+            arms[name].append(searched(settings(SPLIT | choice, seed), folds, SEARCH_SECONDS))
+            print(seed, name, arms[name][-1].state(), flush=True)
+    tests = {
+        "tuned": [tested(found.best) for found in arms["TPE, median pruning"]],
+        "defaults": [tested(settings(SPLIT, seed)) for seed in SEEDS],
+    }
+    print(tests, flush=True)
+    values = {name: [found.value for found in each] for name, each in arms.items()}
+    tpe, random = values.values()
+    save(
+        "tune",
+        {
+            "budget_seconds": SEARCH_SECONDS,
+            "seeds": len(SEEDS),
+            "arms": {name: [found.state() for found in each] for name, each in arms.items()},
+            "value": {name: interval(each) for name, each in values.items()},
+            "tpe_less_random": interval([a - b for a, b in zip(tpe, random, strict=True)]),
+            "test": {name: interval(each) for name, each in tests.items()},
+            "tuned_less_defaults": interval([a - b for a, b in zip(tests["tuned"], tests["defaults"], strict=True)]),
+            "warm": warm(arms["TPE, median pruning"], folds),
+            "warm_seconds": WARM_SECONDS,
+        },
+    )
+
+
+def warm(handbook: list[Found], handbook_folds: Any) -> list[dict[str, Any]]:
+    """Return, seed by seed, what the best settings of portfolio A are worth elsewhere, and when a cold search is there.
+
+    Args:
+        handbook: cold searches of the Handbook's data.
+        handbook_folds: its folds.
+    """
+    prepared = {name: tune.prepare(settings(SYNTHETIC | {"data.portfolio": name}, 0)) for name in ("A", "B")}
+    rows = []
+    for seed in WARM_SEEDS:
+        first = searched(settings(SYNTHETIC | {"data.portfolio": "A"}, seed), prepared["A"], WARM_SECONDS)
+        cold = searched(settings(SYNTHETIC | {"data.portfolio": "B"}, seed), prepared["B"], WARM_SECONDS)
+        targets = (("portfolio B", cold, prepared["B"]), ("the Handbook's data", handbook[seed], handbook_folds))
+        for name, cold_search, folds in targets:
+            one = searched(first.best, folds, trials=1)
+            seconds = cold_search.seconds_to(one.value - CLOSE)
+            row = {"target": name, "seed": seed, "transferred": one.value, "transferred_seconds": one.seconds}
+            row |= {"cold_before": cold_search.before(), "cold_best": cold_search.value}
+            rows.append(row | {"cold_seconds_to_it": seconds, "cold_seconds": cold_search.seconds})
+            print(rows[-1], flush=True)
+    return rows
+
+
+def settings(values: dict[str, Any], seed: int) -> Config:
+    """Return the template's settings with `values`."""
+    values = {**values, "train.seed": seed, "report.resamples": 0, **SHORT}
+    texts = [f"{key}={value}" for key, value in values.items()]
+    return config.load(Config, TEMPLATE / "config.toml", texts)
+
+
+def searched(begin: Config, folds: Any, seconds: float | None = None, trials: int | None = None) -> Found:
+    """Search from `begin` for so many seconds, all of them for the search, or so many trials."""
+    parameters = space.chosen(tune.space(begin), begin, ())
+    with tempfile.TemporaryDirectory() as folder, storage.connected(storage.url_of("", Path(folder))) as backend:
+        study = storage.open_study(backend, "study", ["maximize"], {})
+        study.enqueue_trial(space.present(parameters, begin))
+        began, left = time.process_time(), [trials]
+
+        def claim() -> bool:
+            left[0] = None if left[0] is None else left[0] - 1
+            return left[0] is None or left[0] >= 0
+
+        end = None if seconds is None else began + seconds
+        budget = deadline.Budget(end, setup_seconds=0.0, finish_seconds=0.0, trainings=0.0, read=time.process_time)
+        seed = begin.train.seed
+        one = search.Search(
+            tune.TASK, begin, study, parameters, folds, budget, trials=trials, claim=claim, seed=100 * seed
+        )
+        one.run()
+        found = ranking.finished(study)
+        best = ranking.best(found, larger_is_better=True)
+        if best is None:
+            sys.exit(f"No trial ended within {seconds} s: this machine is too slow for the benchmark.")
+        return Found(found, space.applied(begin, best.params), best.values[0], time.process_time() - began)
+
+
+def tested(chosen: Config) -> float:
+    """Return the average precision on the test week of a run with these settings."""
+    with tempfile.TemporaryDirectory() as folder:
+        answer = train.train(chosen, runs_folder=Path(folder))
+    return float(answer["scores"]["average_precision"]["value"])
+
+
+def interval(values: list[float]) -> dict[str, Any]:
+    """Return the mean of `values` with its 95 % t interval."""
+    half = float(stdtrit(len(values) - 1, 0.975)) * statistics.stdev(values) / math.sqrt(len(values))
+    mean = statistics.fmean(values)
+    return {"value": mean, "low": mean - half, "high": mean + half, "each": values}
+
+
+if __name__ == "__main__":
+    main()

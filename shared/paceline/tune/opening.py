@@ -1,0 +1,64 @@
+"""What a study begins with: what its trials are compared by, what they share, and which come first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+from pydantic import BaseModel
+
+from paceline.budget import AUTO
+from paceline.errors import PacelineError
+from paceline.tune import space, storage
+from paceline.tune.settings import Tune
+from paceline.tune.task import Task
+
+
+def verify(task: Task[Any, Any], config: BaseModel) -> None:
+    """Refuse limits that the project does not measure, and trainings that only time ends.
+
+    Raises:
+        PacelineError: there is one.
+    """
+    settings: Tune = config.tune  # type: ignore[attr-defined] # every project's configuration has it
+    for name in settings.limits:
+        if name not in task.limits:
+            raise PacelineError(
+                f"tune.limits names '{name}', which is not measured.", f"It knows {', '.join(task.limits) or 'none'}."
+            )
+    if task.part_steps(config) >= AUTO:
+        raise PacelineError(
+            "The length of training is 'auto', so that trials would be as good as their time is long.",
+            "Set the most rounds or epochs to a number; a trial that stops early takes fewer.",
+        )
+
+
+def directions(task: Task[Any, Any], settings: Tune) -> list[storage.Direction]:
+    """Return which way each objective is to go."""
+    quality: storage.Direction = "maximize" if task.larger_is_better else "minimize"
+    return [quality] if settings.objectives == "quality" else [quality, "minimize"]
+
+
+def made_for(config: BaseModel, parameters: space.Space) -> dict[str, Any]:
+    """Return what all trials of a study share: their ranges, and every setting that is not varied."""
+    fixed: dict[str, Any] = {}
+    for section, values in config.model_dump(mode="json").items():
+        if section != "tune":
+            fixed |= {
+                f"{section}.{key}": value for key, value in values.items() if f"{section}.{key}" not in parameters
+            }
+        else:
+            fixed |= {f"{section}.{key}": values[key] for key in ("folds", "objectives", "limits")}
+    return {"space": space.described(parameters), "settings": fixed}
+
+
+def queue(study: optuna.Study, config: BaseModel, parameters: space.Space, settings: Tune) -> None:
+    """Queue the present settings as trial 0, and a grid after them; of a study gone on with, what is missing."""
+    first = space.present(parameters, config)
+    points = [first] + (space.grid(parameters) if settings.sampler == "grid" else [])
+    trials = study.get_trials(deepcopy=False)
+    known = [trial.params or trial.system_attrs.get("fixed_params") for trial in trials]
+    for point in points:
+        if point not in known:
+            study.enqueue_trial(point)
+            known.append(point)

@@ -1,0 +1,70 @@
+"""The search of one command: a loop in this process or several workers, and the progress line over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from paceline.tune import ranking, search, workers
+from paceline.tune.line import Line, text
+from paceline.tune.settings import Tune
+
+
+def run(part: workers.Part[Any, Any], study: optuna.Study, prepared: Any) -> None:
+    """Search as `part` says, with one process or several, and show the progress line.
+
+    Raises:
+        Stopped: a signal asked for the end; trials under way are in the queue again.
+        PacelineError: nothing comes of it.
+    """
+    settings: Tune = part.config.tune
+    asked = None if part.trials is None else max(0, part.trials - len(ranking.finished(study)))
+    budget = part.budget()
+
+    def words(found: Sequence[FrozenTrial], longest: float) -> str:
+        return text(
+            found,
+            score=part.task.score,
+            larger_is_better=part.task.larger_is_better,
+            asked=part.trials,
+            seconds_left=budget.to_search(longest),
+        )
+
+    if settings.workers > 1:
+        several = Line(lambda found: words(found, 0.0))
+        try:
+            workers.run(
+                part, study, settings.workers, permits=asked, tell=lambda: several.tell(ranking.finished(study))
+            )
+        finally:
+            several.close(ranking.finished(study))
+        return
+    left = [asked]
+
+    def claim() -> bool:
+        if left[0] is None:
+            return True
+        left[0] -= 1
+        return left[0] >= 0
+
+    line = Line(lambda one: words(one.finished, one.longest()))
+    one = search.Search(
+        part.task,
+        part.config,
+        study,
+        part.parameters,
+        prepared,
+        budget,
+        trials=part.trials,
+        claim=claim,
+        seed=part.seed,
+        tell=line.tell,
+        events=part.events,
+    )
+    try:
+        one.run()
+    finally:
+        line.close(one)

@@ -1,1 +1,0 @@
-"""Classifiers of medical images: DICOM files in, calibrated and honestly evaluated scores out, and how long it took."""
