@@ -30,7 +30,14 @@ FRAMEWORKS = {
         "distribute",  # keras.distribution
         "device",
     },
-    "xgboost": {"fit_xgboost", "device"},  # `device` asks, inside a function, whether the build knows CUDA
+    "xgboost": {
+        "fit_xgboost",
+        "external_memory",  # a matrix of XGBoost's on disk
+        "fit_dask",  # XGBoost's own training on a cluster
+        "device",  # asks, inside a function, whether the build knows CUDA
+    },
+    "dask": {"fit_dask"},
+    "distributed": {"fit_dask"},
 }
 # Tests of what is no module: a subject of the repository as a whole.
 SUBJECTS = {"architecture", "readme", "resume"}

@@ -423,3 +423,22 @@ def test_each_epoch_goes_through_its_own_order(
     *first_look, _ = made[:-13]  # Keras looks at a batch before the first epoch, to know its shape
     assert [(0, 0)] == first_look
     assert [(epoch, index) for epoch in range(2) for index in range(7)] == made[-14:]
+
+
+def test_a_model_around_a_compiled_one_is_read_without_its_loss(tmp_path: Path) -> None:
+    """A head trained with a loss of the caller's own and then joined: whoever predicts need not know that loss."""
+
+    class OwnLoss(keras.losses.Loss):  # type: ignore[misc] # Keras publishes no types
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            return keras.ops.mean((y_true - y_pred) ** 2, axis=-1)
+
+    inputs = keras.Input((3,))
+    head = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    head.compile("sgd", OwnLoss())
+    outer = keras.Input((3,))
+    model = keras.Model(outer, head(outer))
+    saved = fit_keras.save_model(model, tmp_path / "model.keras")
+    assert head.compiled
+    rows = np.ones((2, 3), np.float32)
+    loaded = fit_keras.load_model(tmp_path / "model.keras", saved["sha256"])
+    np.testing.assert_array_equal(np.asarray(model(rows)), np.asarray(loaded(rows)))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from paceline import initializers
+from paceline import fit_keras, initializers
+from paceline.initializers import Uniform
 
 keras = initializers.keras
 
@@ -36,3 +38,22 @@ def test_a_saved_layer_knows_it() -> None:
     layer = keras.layers.Dense(2, kernel_initializer=initializers.HeNormal())
     again = keras.layers.Dense.from_config(layer.get_config())
     assert isinstance(again.kernel_initializer, initializers.HeNormal)
+
+
+@pytest.mark.parametrize(("scale", "mode", "fan"), [(1.0, "fan_avg", 9 * 24), (2.0, "fan_in", 9 * 16)])
+def test_the_variance_is_scale_over_fan(scale: float, mode: str, fan: int) -> None:
+    """As the papers derive it, of a 3x3 kernel from 16 to 32 channels."""
+    keras.utils.set_random_seed(0)
+    drawn = np.asarray(Uniform(scale, mode)((3, 3, 16, 32)))
+    assert drawn.var() == pytest.approx(scale / fan, rel=0.05)
+    assert abs(drawn).max() <= np.sqrt(3 * scale / fan)
+
+
+def test_a_model_with_it_is_saved_and_loaded(tmp_path: Path) -> None:
+    """`load_model` knows it without being told."""
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(2, kernel_initializer=Uniform(2.0, "fan_in"))(inputs))
+    saved = fit_keras.save_model(model, tmp_path / "model.keras")
+    loaded = fit_keras.load_model(tmp_path / "model.keras", saved["sha256"])
+    np.testing.assert_array_equal(model.get_weights()[0], loaded.get_weights()[0])
+    assert {"scale": 2.0, "mode": "fan_in"} == loaded.layers[-1].kernel_initializer.get_config()

@@ -24,6 +24,7 @@ from fraud_detection.config import Config
 from fraud_detection.splits import PrequentialSplit
 from paceline import config
 from paceline.quarantine import Quarantine
+from paceline.ranking import Ranking
 from results import SAMPLE_DATA, TEMPLATE, save
 
 TRANSACTIONS = SAMPLE_DATA / "fraud" / "handbook_transactions_2018-06-10_2018-08-14.parquet"
@@ -127,7 +128,7 @@ def recipe() -> dict[str, Any]:
     parameters = {"objective": "binary:logistic", "tree_method": "exact", "base_score": 0.5, "nthread": 2}
     booster = xgboost.train(parameters, xgboost.DMatrix(train_on.X, train_on.y), 100)
     scores = booster.predict(xgboost.DMatrix(test_on.X)).astype(np.float64)
-    ranking, ones = metrics.Ranking(test_on.y, scores), np.ones(len(scores))
+    ranking, ones = Ranking(test_on.y, scores), np.ones(len(scores))
     cards = metrics.CardRanking(test_on.days, test_on.customers, test_on.y, scores)
     values = (ranking.average_precision(ones), ranking.auc_roc(ones), cards.precision_at_k(100))
     found: dict[str, Any] = {name: spread([value]) for name, value in zip(METRICS, values, strict=True)}

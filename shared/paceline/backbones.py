@@ -56,7 +56,7 @@ def _scratch(rgb: Any) -> Built:
     for stride, channels in zip(STRIDES, (24, 48, 96, 128), strict=True):
         x = _convolve(x, channels, 2, f"down_{stride}")
         y = _convolve(x, channels, 1, f"keep_{stride}")
-        x = maps[f"stride_{stride}"] = layers.Add(name=f"add_{stride}")([x, y])
+        x = maps[f"stride_{stride}"] = layers.Add(name=f"stage_{stride}")([x, y])
     return maps, x, _nothing
 
 

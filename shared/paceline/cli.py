@@ -195,6 +195,27 @@ def tune_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def levers_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `levers`."""
+    parser.add_argument(
+        "--time-budget", metavar="SPAN", default="3m", help="for all measurements, like 10m (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="LEVER", help="measure this lever alone; may be repeated (default: all)"
+    )
+    parser.add_argument(
+        "--apply",
+        nargs="*",
+        metavar="LEVER",
+        help="write these to the configuration; without names, those that gain for sure and cost no quality",
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "gpu", "tpu"), help="the same as --set train.device=...")
+    parser.add_argument("--output", type=Path, default=Path("levers.html"), help="the page (default: %(default)s)")
+    parser.add_argument(
+        "--runs", type=Path, default=RUNS, metavar="FOLDER", help="whose reports show the result (default: %(default)s)"
+    )
+
+
 def estimate_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `estimate`."""
     parser.add_argument("--device", choices=("auto", "cpu", "gpu", "tpu"), help="the same as --set train.device=...")

@@ -8,6 +8,7 @@ does, `recovery` when to go back.
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -202,9 +203,20 @@ def _observers(*given: Callable[[Stretch], None] | None) -> Callable[[Stretch], 
 
 
 def save_model(model: keras.Model, path: Path) -> dict[str, str]:
-    """Write the model as `path` (`.keras`) and return `{"file", "sha256"}` for `load_model`."""
+    """Write the model as `path` (`.keras`) and return `{"file", "sha256"}` for `load_model`.
+
+    How it was compiled is left out, of models within it as well: a loss of the caller's own would have to be known to
+    whoever reads the file for prediction.
+    """
     temporary = path.with_name(f".{path.stem}.tmp.keras")
-    model.save(temporary)
+    compiled = [each for each in (model, *model._flatten_layers()) if getattr(each, "compiled", False)]
+    try:
+        for each in compiled:
+            each.compiled = False
+        model.save(temporary)
+    finally:
+        for each in compiled:
+            each.compiled = True
     data = temporary.read_bytes()
     temporary.unlink()
     atomic.write_bytes(path, data)
@@ -221,4 +233,6 @@ def load_model(path: Path, sha256: str) -> keras.Model:
         checkpoint.read_verified(path, sha256)
     except OSError as error:
         raise PacelineError(f"'{path}' cannot be read: {error.strerror}.", "Name a run that finished.") from None
+    for name in ("convolution", "initializers"):  # registers what a backbone's file may hold
+        importlib.import_module(f"paceline.{name}")
     return keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xgboost
@@ -27,10 +27,7 @@ from paceline.errors import PacelineError, Stopped
 from paceline.progress import Progress
 from paceline.record import Run
 from paceline.stop import Listener
-from paceline.stretch import Stretch
-
-if TYPE_CHECKING:
-    from paceline.pace import Pace
+from paceline.stretch import Follower, Stretch
 
 # A training curve is bent at its beginning, so it is scored at rounds 1, 2, 3, 5, 8, 12, 18, ...: 15 times in 600
 # rounds. Each time all training rows count, which takes a sixth of a round.
@@ -215,7 +212,7 @@ class _Boosting:
             if (reason := self.run.log(row)) and not course.ended:
                 course.ended = reason
 
-    def _tell(self, pace: Pace, *, over: bool) -> None:
+    def _tell(self, pace: Follower, *, over: bool) -> None:
         """Hand the block of rounds to `pace` when it is long enough, and end training where that says so."""
         course, block = self.course, self.block
         first = course.step == self.first_step + 1  # it sketches, allocates, and says nothing about the others

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tqdm import tqdm
 
@@ -121,3 +122,25 @@ class Progress:
         self._bar.set_postfix_str(f"{eta.lstrip(', ')}{', ' if eta and note else ''}{note}", refresh=False)
         done = round(sum(self.plan.done.values()), 2)
         self._bar.update((int(done) if done == int(done) else done) - self._bar.n)
+
+
+class Unseen(Progress):
+    """A progress line that is not drawn, for trainings of a command that has a line of its own."""
+
+    def __init__(self) -> None:
+        self.plan = Plan({})
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def begin(self, stage: str, *, step: int = 0) -> None:
+        """Draw nothing."""
+
+    def step(self, step: float, note: str) -> None:
+        """Draw nothing."""
+
+    def expect(self, steps: int) -> None:
+        """Draw nothing."""
+
+    def finish(self, *, next_steps: Any = None) -> None:
+        """Draw nothing."""

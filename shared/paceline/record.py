@@ -30,7 +30,7 @@ from paceline.errors import PacelineError, Stopped
 from paceline.redact import redact
 
 if TYPE_CHECKING:
-    from paceline.pace import Pace
+    from paceline.stretch import Follower
 
 SCHEMA_VERSION = 1
 WRITING_SECONDS = 1.0  # a line of metrics.jsonl waits this long for others: alone it takes 1 % of a short round
@@ -71,7 +71,7 @@ class Run:
         self.scores: dict[str, Any] = {}
         self.slices: list[dict[str, Any]] = []
         self.predictions: list[dict[str, Any]] = []
-        self.pace: Pace | None = None
+        self.pace: Follower | None = None
         self.budget: dict[str, Any] = {}
         self.history: dict[str, Any] = {}
         self.training: dict[str, Any] = {}

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from paceline.budget import Ceiling
+    from paceline.course import Course
 
 
 @dataclass(frozen=True)
@@ -26,3 +30,23 @@ class Stretch:
     steps: int
     seconds: float
     compiled: bool
+
+
+class Follower(Protocol):
+    """Who is told about the trainings of a run while they pass, and may end them: `pace.Pace`, or a probe of levers."""
+
+    @property
+    def ceiling(self) -> Ceiling | None:
+        """The most wall time of the run; None where it may take what it takes."""
+
+    def begin(self, stage: str, course: Course, *, most: int, steps: int, validation_steps: int, trend: float) -> None:
+        """Take in that a training begins or goes on; see `pace.Pace.begin`."""
+
+    def observe(self, stretch: Stretch) -> None:
+        """Take in a stretch of it."""
+
+    def end(self, done: float) -> float:
+        """Return the epoch, or round, at which it is to end."""
+
+    def ended(self) -> None:
+        """Take in that it is over."""

@@ -192,11 +192,12 @@ class TestLibraryCopy:
         assert {"paceline", "paceline.json"} == {path.name for path in (made / "shared").iterdir()}
 
     def test_caches_and_backups_stay_behind(
-        self, generate: Generate, copy_repository: Callable[[Path], Path], project: Path, tmp_path: Path
+        self, generate: Generate, copy_repository: Callable[[Path], Path], project: Path, source: Path, tmp_path: Path
     ) -> None:
         """Working on the library and the template in place leaves no trace in a project."""
         copy = copy_repository(tmp_path / "copy")
-        template = copy / TEMPLATE / "{{cookiecutter.project_slug}}"
+        template = copy / source
+        package = next(template.glob("src/*"))
         library = copy / "shared" / "paceline"
         for junk in (
             library / "__pycache__" / "clock.cpython-311.pyc",
@@ -205,11 +206,11 @@ class TestLibraryCopy:
             library / "clock.py.orig",
             template / ".pytest_cache" / "README.md",
             template / ".ruff_cache" / "x",
-            template / "src" / "fraud_detection" / "__pycache__" / "config.cpython-311.pyc",
+            package / "__pycache__" / "config.cpython-311.pyc",
         ):
             junk.parent.mkdir(exist_ok=True)
             junk.write_bytes(b"\x00junk")
-        made = generate(tmp_path / "output", template=copy / TEMPLATE)
+        made = generate(tmp_path / "output", template=template.parent)
         expected, actual = (
             {path.relative_to(folder).as_posix() for folder, path in ((root, path) for path in root.rglob("*"))}
             for root in (project, made)

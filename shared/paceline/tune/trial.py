@@ -16,7 +16,7 @@ import optuna
 from pydantic import BaseModel
 
 from paceline.clock import Clock
-from paceline.progress import Plan, Progress
+from paceline.progress import Unseen
 from paceline.record import Run
 from paceline.tune import plan
 
@@ -141,22 +141,3 @@ class TrialRun(Run):
         """Keep the sentence, off the screen: the best settings are trained again, as a run that shows it."""
         if sentence not in self.warnings:
             self.warnings.append(sentence)
-
-
-class Unseen(Progress):
-    """A progress line that is not drawn: a search has one of its own."""
-
-    def __init__(self) -> None:
-        self.plan = Plan({})
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def begin(self, stage: str, *, step: int = 0) -> None:
-        """Draw nothing."""
-
-    def step(self, step: float, note: str) -> None:
-        """Draw nothing."""
-
-    def finish(self, *, next_steps: Any = None) -> None:
-        """Draw nothing."""

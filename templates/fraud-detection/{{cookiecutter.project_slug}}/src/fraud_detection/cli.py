@@ -31,6 +31,8 @@ def _train(arguments: Namespace) -> dict[str, Any]:
 
     if arguments.from_run is not None:
         arguments.overrides.append(f"transfer.from_run={json.dumps(str(arguments.from_run))}")
+    if arguments.scheduler:
+        arguments.overrides += ["train.external_memory=true", f"train.scheduler={json.dumps(arguments.scheduler)}"]
     config = _config(arguments)
     started = clock.process_start()
     return train.train(
@@ -58,6 +60,13 @@ def _tune(arguments: Namespace) -> dict[str, Any]:
 
     config = _config(arguments)
     return command.from_arguments(tune.TASK, config, arguments, cli.command_line(PROGRAM))
+
+
+def _levers(arguments: Namespace) -> dict[str, Any]:
+    from fraud_detection import levers
+    from paceline.levers import command
+
+    return command.from_arguments(levers.TASK, _config(arguments), arguments)
 
 
 def _evaluate(arguments: Namespace) -> dict[str, Any]:
@@ -97,6 +106,11 @@ def _train_arguments(parser: ArgumentParser) -> None:
         metavar="RUN",
         help="go on from an earlier run's trees with newer data, or with another portfolio's; see [transfer]",
     )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="boost on the Dask cluster of this scheduler, like tcp://10.0.0.1:8786; --runs must be on a shared disk",
+    )
 
 
 def _run_argument(parser: ArgumentParser) -> None:
@@ -130,6 +144,7 @@ COMMANDS = [
     ),
     Command("train", "train, score on the test days, write the report", _train, _train_arguments),
     Command("tune", "search for better settings, then train the best", _tune, cli.tune_arguments),
+    Command("levers", "measure what each time-saver brings on this machine", _levers, cli.levers_arguments),
     Command(
         "evaluate", "score a run on its test days, with intervals and slices", _evaluate, _run_argument, of_a_run=True
     ),

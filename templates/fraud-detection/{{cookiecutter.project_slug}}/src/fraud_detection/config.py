@@ -111,6 +111,7 @@ class Train(Section):
     device: Literal["auto", "cpu", "gpu", "tpu"] = Field(
         "auto", description="auto | cpu | gpu | tpu; what is asked for is used or refused"
     )
+    threads: int = Field(0, ge=0, description="xgboost: on the CPU; 0: as many as there are usable cores")
     rounds: CountOrAuto = Field(600, description="xgboost: trees at most; auto: as many as fit into --time-budget")
     learning_rate: float = Field(0.1, gt=0, description="xgboost: shrinkage of a tree")
     subsample: float = Field(0.8, gt=0, le=1, description="xgboost: share of the rows a tree sees")
@@ -126,6 +127,8 @@ class Train(Section):
     early_stopping_epochs: int = Field(5, ge=0, description="mlp: epochs without a better score; 0: never stop early")
     refit: bool = Field(True, description="train again on the latest days with known labels, as long as chosen")
     checkpoint_seconds: float = Field(30.0, ge=0, description="save at least this often while training")
+    external_memory: bool = Field(False, description="xgboost: for more than memory holds; see shards.py")
+    scheduler: str = Field("", description="xgboost: address of a Dask scheduler, tcp://host:8786; empty: train here")
 
 
 class Transfer(Section):
@@ -172,6 +175,26 @@ class Config(Section):
             raise ValueError(
                 "transfer.from_run (train --from) wants boosted trees without dropout. "
                 "Set model.name = 'xgboost' and model.booster = 'gbtree'."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _only_trees_learn_from_disk(self) -> Config:
+        train, data = self.train, self.data
+        if train.scheduler and not train.external_memory:
+            raise ValueError("train.scheduler wants its rows on disk. Set train.external_memory = true.")
+        if train.external_memory and self.model.name != "xgboost":
+            raise ValueError(f"train.external_memory wants model.name = 'xgboost', not '{self.model.name}'.")
+        if train.external_memory and (
+            self.transfer.from_run
+            or data.labels_path
+            or data.source not in ("synthetic", "table", "handbook")
+            or data.extra_numbers
+            or data.extra_categories
+        ):
+            raise ValueError(
+                "train.external_memory takes data.source = 'table', 'handbook' or 'synthetic' without further columns, "
+                "label files or an earlier run. Unset those, or train in memory."
             )
         return self
 

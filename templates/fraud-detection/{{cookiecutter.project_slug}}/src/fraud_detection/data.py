@@ -9,7 +9,7 @@ in). Times are naive and in UTC; one without a zone is of `data.time_zone`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def load(config: Data, quarantine: Quarantine) -> pl.DataFrame:
         table = synthetic.generate(config)
         quarantine.count(read=table.height, kept=table.height)
     else:
-        table = _load_files(config, quarantine, _path(config.path), labelled=True)
+        table = _load_files(config, quarantine, folder_of(config.path), labelled=True)
     if config.labels_path:
         table = labels.load(config, table, quarantine)
         quarantine.refuse_above(config.max_quarantined_share, setting="data.max_quarantined_share")
@@ -134,14 +134,19 @@ def audit(table: pl.DataFrame, quarantine: Quarantine) -> dict[str, Any]:
     }
 
 
-def _load_files(config: Data, quarantine: Quarantine, path: Path, *, labelled: bool) -> pl.DataFrame:
+def each_file(
+    config: Data, quarantine: Quarantine, path: Path, *, labelled: bool
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield the name and the usable rows of every file below `path`, in the order of their names.
+
+    Raises:
+        PacelineError: as `load`, for what shows in a file; of damaged files when all have been read.
+    """
     layout = formats.of(config.source) or formats.Format(
         {}, numbers=_prefixed(config.extra_numbers), categories=_prefixed(config.extra_categories)
     )
     required, optional = _names(config, layout, labelled=labelled)
     found = formats.find(path, config.source, labelled=labelled)
-    tables: list[pl.DataFrame] = []
-    names: list[str] = []
     damaged: dict[Path, str] = {}
     for file in found:
         try:
@@ -150,20 +155,29 @@ def _load_files(config: Data, quarantine: Quarantine, path: Path, *, labelled: b
         except files.DamagedFile as error:
             damaged[file] = str(error)
         else:
-            tables.append(_checked(raw, usual, file.name, config, layout, quarantine))
-            names.append(file.name)
+            yield file.name, _checked(raw, usual, file.name, config, layout, quarantine)
     files.refuse_damaged(damaged, found, config.max_quarantined_share, quarantine)
-    table = _without_duplicates(_joined(tables), names, quarantine)
-    quarantine.count(kept=table.height)
+
+
+def accept(rows: int, config: Data, quarantine: Quarantine) -> None:
+    """Count the `rows` kept; refuse them where there is none, or where too much else is quarantined."""
+    quarantine.count(kept=rows)
     quarantine.refuse_above(config.max_quarantined_share, setting="data.max_quarantined_share")
-    if not table.height:
+    if not rows:
         raise PacelineError(
-            f"There is no transaction in '{path}'.", "Name a file with at least a row below its header."
+            f"There is no transaction in '{config.path}'.", "Name a file with at least a row below its header."
         )
+
+
+def _load_files(config: Data, quarantine: Quarantine, path: Path, *, labelled: bool) -> pl.DataFrame:
+    read = list(each_file(config, quarantine, path, labelled=labelled))
+    table = _without_duplicates(joined([table for _, table in read]), [name for name, _ in read], quarantine)
+    accept(table.height, config.model_copy(update={"path": str(path)}), quarantine)
     return table.sort("datetime", "transaction_id")
 
 
-def _path(text: str) -> Path:
+def folder_of(text: str) -> Path:
+    """Return the file or folder that `data.path` names."""
     if not text:
         raise PacelineError(
             "data.path is empty.", "Name a CSV or Parquet file or a folder of them, or set data.source = 'synthetic'."
@@ -289,7 +303,7 @@ def _list(raw: pl.DataFrame, reasons: pl.Series, source: str, quarantine: Quaran
         quarantine.add_many(str(reason), ((source, place, shown) for place, shown in items))
 
 
-def _joined(tables: list[pl.DataFrame]) -> pl.DataFrame:
+def joined(tables: list[pl.DataFrame]) -> pl.DataFrame:
     """Return the files' tables one below the other; ids are whole numbers where all are written as such, else text."""
     given = [name for name in CODED if all(name in table.columns for table in tables)]
     for name in given:

@@ -44,7 +44,7 @@ def follow(
         if name == config.model.name:
             budget.most(getattr(config.train, key), f"train.{key}", ceiling)
     ways = retrain.stages(config)
-    size = len(train_on.y) / len(select_on.y)
+    size = train_on.rows / select_on.rows
     trainings = [
         Training(name, most)
         if name != "refit"

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from fraud_detection.config import Report
 from fraud_detection.costs import Costs, alert_budget_curve, cost_curve
 from fraud_detection.examples import Examples
-from fraud_detection.metrics import CardRanking, Ranking
+from fraud_detection.metrics import CardRanking
 from paceline import calibrate
+from paceline.ranking import Ranking
 from paceline.report import figure
 
 POINTS = 200  # of a curve; more cannot be seen

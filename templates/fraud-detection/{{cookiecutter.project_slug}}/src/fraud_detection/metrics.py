@@ -1,7 +1,7 @@
 """What fraud detection is judged by: ranking metrics with weights, card precision at k, recall, cost, slices.
 
-`Ranking` owns the metrics of transactions sorted by score once, for any weights; `CardRanking` those of cards a day.
-Weights are how the bootstrap resamples whole customers without sorting again (`paceline.intervals`).
+`CardRanking` owns the metrics of cards a day; those of single transactions are `paceline.ranking`'s. Weights are how
+the bootstrap resamples whole customers without sorting again (`paceline.intervals`).
 """
 
 from __future__ import annotations
@@ -16,58 +16,11 @@ from fraud_detection.config import Report
 from fraud_detection.costs import Costs
 from fraud_detection.examples import Examples
 from paceline import intervals
+from paceline.ranking import Ranking
 
 Floats = NDArray[np.float64]
 
 FPR_LEVELS = (0.001, 0.005, 0.01)  # false positive rates at which recall is reported
-
-
-class Ranking:
-    """Transactions in the order of their score, the most suspicious first.
-
-    Args:
-        labels: 1 for fraud, 0 for honest.
-        scores: any increasing function of the probability of fraud; ties count as in scikit-learn.
-    """
-
-    def __init__(self, labels: NDArray[np.integer[Any]], scores: Floats) -> None:
-        self._order = np.argsort(-scores, kind="stable")
-        ordered = scores[self._order]
-        self._fraud = labels[self._order].astype(np.float64)
-        self._ends = np.flatnonzero(np.append(np.diff(ordered) != 0, True))  # last place of each group of ties
-
-    def _cumulative(self, weights: Floats) -> tuple[Floats, Floats]:
-        """Return the weight of frauds and of honest transactions at or above each distinct score."""
-        ordered = weights[self._order]
-        frauds = np.cumsum(ordered * self._fraud)[self._ends]
-        return frauds, np.cumsum(ordered)[self._ends] - frauds
-
-    def average_precision(self, weights: Floats) -> float:
-        """Return the average precision, NaN without fraud; equals scikit-learn's `average_precision_score`."""
-        frauds, honest = self._cumulative(weights)
-        alerts = frauds + honest
-        precision = np.divide(frauds, alerts, out=np.zeros_like(frauds), where=alerts > 0)
-        return _ratio(float(np.diff(frauds, prepend=0.0) @ precision), frauds[-1])
-
-    def auc_roc(self, weights: Floats) -> float:
-        """Return the area under the ROC curve, NaN with one class only; equals scikit-learn's `roc_auc_score`."""
-        frauds, honest = self._cumulative(weights)
-        area = float(np.diff(honest, prepend=0.0) @ (frauds + np.append(0.0, frauds[:-1]))) / 2
-        return _ratio(area, frauds[-1] * honest[-1])
-
-    def precision_recall_curve(self, points: int) -> tuple[Floats, Floats]:
-        """Return recall and precision at about `points` thresholds, spread evenly over the recall."""
-        frauds, honest = self._cumulative(np.ones(len(self._order)))
-        recall, precision = frauds / frauds[-1], frauds / (frauds + honest)
-        found = recall > 0  # before the first fraud the precision is 0 by definition, not by merit
-        places = np.unique(np.searchsorted(recall[found], np.linspace(0, 1, points)).clip(max=int(found.sum()) - 1))
-        return recall[found][places], precision[found][places]
-
-    def recall_at_fpr(self, weights: Floats, fpr: float) -> float:
-        """Return the largest share of frauds found while at most `fpr` of the honest are stopped, NaN as above."""
-        frauds, honest = self._cumulative(weights)
-        allowed = int(np.searchsorted(honest, fpr * honest[-1] * (1 + 1e-12), side="right"))
-        return _ratio(float(frauds[allowed - 1]) if allowed else 0.0, frauds[-1])
 
 
 class CardRanking:

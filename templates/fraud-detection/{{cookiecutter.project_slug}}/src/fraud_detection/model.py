@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from fraud_detection import features
+from fraud_detection import features, shards
 from fraud_detection.config import Config
 from fraud_detection.examples import Examples
-from paceline import atomic, budget, checkpoint, device, fit_xgboost
+from paceline import atomic, budget, checkpoint, device, external_memory, fit_xgboost
 from paceline.course import Course
 from paceline.errors import PacelineError
 from paceline.progress import Progress
@@ -64,7 +64,8 @@ def choose_device(config: Config, *, rows: int, run: Run) -> device.Device:
         return fit_keras.prepare(config.train.device, seed=config.train.seed)
     if config.model.name == "logistic_regression":
         return device.cpu_only(config.train.device, "logistic regression")
-    return device.for_xgboost(config.train.device, rows=rows)
+    chosen = device.for_xgboost(config.train.device, rows=rows)
+    return replace(chosen, threads=config.train.threads) if config.train.threads else chosen
 
 
 def fit(
@@ -179,13 +180,33 @@ class Boosted:
     ) -> Boosted:
         """Boost on histograms, from nothing or from `start` on; see `paceline.fit_xgboost.fit`."""
         bins, settings = config.model.max_bin, config.train
+        parameters = boosting_parameters(config, device.Device(**run.device))
+        if settings.scheduler and train.on_disk is not None:
+            from paceline import fit_dask
+
+            on_cluster = fit_dask.fit(
+                parameters,
+                train.on_disk,
+                None if validation is None else (validation.X, validation.y),
+                scheduler=settings.scheduler,
+                rounds=rounds,
+                early_stopping_rounds=settings.early_stopping_rounds,
+                seed=settings.seed,
+                stage=stage,
+                run=run,
+                progress=progress,
+            )
+            return cls(on_cluster.booster, on_cluster.rounds)
         with run.phase("build"):
-            rows = xgboost.QuantileDMatrix(train.X, train.y, max_bin=bins)
+            if train.on_disk is None:
+                rows = xgboost.QuantileDMatrix(train.X, train.y, max_bin=bins)
+            else:
+                rows = external_memory.matrix(train.on_disk, max_bin=bins, cache=shards.folder(run) / f"bins-{stage}")
             watched = None
             if validation is not None:
                 watched = xgboost.QuantileDMatrix(validation.X, validation.y, max_bin=bins, ref=rows)
         fitted = fit_xgboost.fit(
-            boosting_parameters(config, device.Device(**run.device)),
+            parameters,
             rows,
             watched,
             rounds=rounds,

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from fraud_detection import data, labels
 from fraud_detection.config import Data
-from fraud_detection.metrics import Ranking
 from fraud_detection.predict import known_features, load
 from fraud_detection.splits import Fold
 from paceline import intervals, record, report
 from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
+from paceline.ranking import Ranking
 from paceline.report import figure
 
 Floats = NDArray[np.floating[Any]]

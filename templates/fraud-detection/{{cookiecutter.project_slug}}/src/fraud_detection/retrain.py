@@ -23,13 +23,13 @@ from fraud_detection import data, examples, extras, features, model
 from fraud_detection.config import Config
 from fraud_detection.examples import Examples
 from fraud_detection.extras import Encoding
-from fraud_detection.metrics import Ranking
 from fraud_detection.splits import Fold, PrequentialSplit
 from paceline import config as configuration
 from paceline import intervals, record
 from paceline.errors import PacelineError
 from paceline.progress import Progress
 from paceline.quarantine import Quarantine
+from paceline.ranking import Ranking
 from paceline.record import Run
 from paceline.report import figure
 

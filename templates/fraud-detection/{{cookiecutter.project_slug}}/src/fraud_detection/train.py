@@ -19,6 +19,7 @@ from fraud_detection import (
     model,
     monitor,
     retrain,
+    shards,
 )
 from fraud_detection.cards import data_card, model_card
 from fraud_detection.config import Config
@@ -62,17 +63,27 @@ def train(
         `run` (the folder), `status`, `wall_seconds`, `scores`, `advice` (on retraining, see `retrain`), `report`.
     """
     name, seed = config.model.name, config.train.seed
-    with record.start(config, runs_folder, name=name, command=command, started=started, resume=resume) as run:
+    with (
+        record.start(config, runs_folder, name=name, command=command, started=started, resume=resume) as run,
+        shards.space(run),
+    ):
         with run.phase("data"):
             quarantine = Quarantine(run.folder / "quarantine.jsonl")
             with run.phase("data/read"):
-                table = data.load(config.data, quarantine)
+                if config.train.external_memory:
+                    table, days = shards.load(config.data, run, quarantine)
+                else:
+                    table, days = data.load(config.data, quarantine), None
             run.dataset = data.audit(table, quarantine)
             with run.phase("data/features"):
                 split = PrequentialSplit(table, config.data)
                 earlier, latest = split.validation(), split.final()
                 encoding = retrain.encoding(config, table, earlier.train)  # of both folds: either knows these rows
-                X = encoding.extend(features.compute(table, config.data), table)
+                X = (
+                    encoding.extend(features.compute(table, config.data), table)
+                    if days is None
+                    else shards.compute(days, config.data, run)
+                )
             select_on, decide_on = examples.divide(table, X, earlier)
             train_on, test_on = examples.divide(table, X, latest)
             with run.phase("data/earlier_run"):
@@ -81,7 +92,7 @@ def train(
             train_on = retrain.without_seen(before, latest, train_on)
             run.dataset["folds"] = {"validation": earlier.state(), "test": latest.state()}
 
-        run.device = model.choose_device(config, rows=len(train_on.y), run=run).state()
+        run.device = model.choose_device(config, rows=train_on.rows, run=run).state()
         with run.phase("score/floor"):  # logistic regression, through the same two folds
             trial = model.Linear.fit(select_on, l2=config.train.l2)
             choice = decisions.decide(config.report, trial.logits(decide_on.X), decide_on)

@@ -17,9 +17,9 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from fraud_detection import data, decisions, examples, extras, features, model, train
 from fraud_detection.config import Config
 from fraud_detection.examples import Examples
-from fraud_detection.metrics import Ranking
 from fraud_detection.splits import PrequentialSplit
 from paceline.quarantine import Quarantine
+from paceline.ranking import Ranking
 from paceline.tune.space import Space
 from paceline.tune.task import Task
 from paceline.tune.trial import Outcome, Trial

@@ -1,0 +1,49 @@
+"""The time-savers of the fraud template: what is offered, and that each can be set and trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fraud_detection import levers
+from fraud_detection.config import Config
+from paceline import config as configuration
+from paceline.levers import convergence, probe_run, turns
+from paceline.levers.turns import Handover, Side
+from paceline.progress import Unseen
+
+
+@pytest.mark.parametrize("name", ["xgboost", "mlp", "logistic_regression"])
+def test_every_setting_is_one_of_the_configuration(small: Config, name: str) -> None:
+    """With a lever and without it the configuration is valid, and the two differ."""
+    config = configuration.replace(small, {"model.name": name}, source="test")
+    found = levers.levers(config)
+    assert (name == "logistic_regression") == (not found)
+    for lever in found:
+        without = configuration.replace(config, lever.without, source="test")
+        assert without != configuration.replace(config, lever.settings, source="test"), lever.name
+        configuration.replace(config, {**lever.settings, **levers.TASK.lasting}, source="test")
+    assert len(found) == len({lever.name for lever in found})
+
+
+def test_both_sides_of_a_lever_train_in_turns(small: Config) -> None:
+    """A whole training of the project hands over after its turn and goes on; the test days are not there to be seen."""
+    fold = levers.prepare(small)
+
+    def side(settings: dict[str, Any]) -> Side:
+        config = configuration.replace(small, {**settings, **levers.TASK.lasting}, source="test")
+
+        def train(handover: Handover) -> None:
+            with probe_run.opened(config) as run:
+                run.pace = handover
+                levers.train(fold, config, run, Unseen())
+
+        return Side(train, turn_seconds=0.01)
+
+    readings = iter(range(100))
+    found = turns.pairs(side({}), side({"model.max_depth": 2}), seconds=3.0, read=lambda: float(next(readings)))
+    assert 3 <= len(found)
+    assert all(turn.epochs >= 1 for pair in found for turn in pair)
+    trained = convergence.train(levers.TASK, fold, small, seed=1, until=1e9, read=lambda: 0.0)
+    assert 8 < len(trained.rows) <= 20

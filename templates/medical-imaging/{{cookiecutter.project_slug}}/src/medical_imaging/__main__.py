@@ -1,0 +1,7 @@
+"""`python -m medical_imaging` is the command `medical-imaging`."""
+
+import sys
+
+from medical_imaging.cli import main
+
+sys.exit(main())

@@ -1,0 +1,45 @@
+"""What a reader must know before trusting a run's figures: sentences for the warnings of the record and the report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from medical_imaging.metrics import Judged
+
+FEW_POSITIVES = 20  # fewer leave the figures of a class to chance: a sensitivity of one half is then 0.4 wide
+FAR = 0.05  # of AUROC: what an external site may lose before it is said
+
+
+def about(decided_on: Judged, judged: Judged, scores: dict[str, Any]) -> list[str]:
+    """Return the doubts about a run, none where all is well.
+
+    Args:
+        decided_on: the validation images.
+        judged: the test images.
+        scores: as in the run record, each with its `floor`.
+    """
+    doubts = []
+    for part, images in (("validation", decided_on), ("test", judged)):
+        positives = (images.truth == 1).sum(axis=0)
+        few = [name for name, count in zip(images.classes, positives, strict=True) if count < FEW_POSITIVES]
+        if few:
+            doubts.append(
+                f"The {part} images have under {FEW_POSITIVES} positives of {', '.join(few)}: "
+                "the figures of these are left to chance."
+            )
+    auroc = scores["auroc"]
+    if auroc["value"] < auroc["floor"]["value"]:
+        doubts.append(f"Its AUROC is below that of {auroc['floor']['name']}, the floor.")
+    external = scores.get("external_auroc")
+    if external and external["value"] < auroc["value"] - FAR:
+        doubts.append(
+            f"At the external site the AUROC is {external['value']:.2f} instead of {auroc['value']:.2f}: "
+            "what it learned is partly of the sites it was trained on."
+        )
+    pointing = scores.get("pointing_game")
+    if pointing and pointing["value"] < pointing["floor"]["value"]:
+        doubts.append(
+            f"Its heat maps hit the lesion in {pointing['value']:.0%}, {pointing['floor']['name']} in "
+            f"{pointing['floor']['value']:.0%}: it may look at something else than the finding."
+        )
+    return doubts

@@ -1,0 +1,29 @@
+"""The groups between which a model's errors may differ: site, sex, age band, view."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medical_imaging.cohort import Cohort
+
+AGES_YEARS = (18, 40, 60, 75)  # where a band ends and the next begins
+
+
+def of(cohort: Cohort, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Return the groups of some rows of `cohort`, texts by what they are grouped by, empty where it is not known."""
+    found = {"site": cohort.sites, "sex": cohort.sex, "view": cohort.view}
+    groups = {name: values[rows] for name, values in found.items() if values is not None}
+    if cohort.age_years is not None:
+        groups["age"] = _bands(cohort.age_years[rows])
+    return {name: values for name, values in groups.items() if len({str(value) for value in values} - {""}) > 1}
+
+
+def _bands(ages: NDArray[np.float64]) -> NDArray[np.object_]:
+    names = [f"under {AGES_YEARS[0]}", *(f"{low} to {high - 1}" for low, high in pairwise(AGES_YEARS))]
+    names += [f"{AGES_YEARS[-1]} and older", ""]
+    place = np.where(np.isnan(ages), len(names) - 1, np.digitize(np.nan_to_num(ages), AGES_YEARS))
+    return np.asarray(names, dtype=object)[place]

@@ -1,0 +1,213 @@
+"""Training a model that outlines lesions, from top to bottom: images and masks, maps, decoder, threshold, scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medical_imaging import data, decoder, explain, groups, losses, overlap, splits
+from medical_imaging.augment import augmenting
+from medical_imaging.cards import data_card, model_card
+from medical_imaging.cohort import Cohort, Split
+from medical_imaging.config import Config
+from medical_imaging.model import predict
+from paceline import fit_keras, record, transfer
+from paceline.errors import PacelineError
+from paceline.progress import Progress
+from paceline.quarantine import Quarantine
+from paceline.record import Run
+from paceline.report import figure
+
+import keras  # isort: skip  # the backend is settled by the imports before
+
+Floats = NDArray[np.float64]
+
+
+def train(
+    config: Config,
+    *,
+    runs_folder: Path,
+    command: str = "",
+    started: float | None = None,
+    resume: Path | None = None,
+) -> dict[str, Any]:
+    """Train the configured outlining model, score it on the test patients, and leave a run folder; see `train.train`.
+
+    Images without a mask take no part. The frozen backbone's maps are cached; the threshold is chosen on validation.
+    """
+    name, seed = config.model.name, config.train.seed
+    if name == "resnet18":
+        raise PacelineError("model.name = 'resnet18' gives no maps to outline from.", "Set model.name = 'frozen'.")
+    with record.start(config, runs_folder, name=f"{name}-outlines", command=command, started=started,
+                      resume=resume) as run:  # fmt: skip
+        with run.phase("data"):
+            quarantine = Quarantine(run.folder / "quarantine.jsonl")
+            cohort = data.load(config.data, config.model.task, quarantine, run=run)
+            whole = splits.divide(cohort, config.data, seed)
+            run.dataset = data.audit(cohort, whole, quarantine)
+            split, masks = _with_masks(cohort, whole)
+
+        with run.phase("build"):
+            run.device = fit_keras.prepare(config.train.device, seed=seed, precision=config.train.precision).state()
+            size, channels = config.data.image_size_px, cohort.images.shape[-1]
+            backbone = transfer.backbone(config.model.backbone, image_size_px=size, channels=channels)
+            names = [each for each in decoder.STRIDES if each in backbone.output]
+            shapes = {each: tuple(backbone.output[each].shape[1:]) for each in names}
+            head = decoder.build(shapes, size, dropout=config.model.dropout, seed=seed)
+            network = transfer.attach(backbone, head, names=names)
+        with Progress(_stages(config), unit="epoch") as progress:
+            epochs = _fit(config, backbone, head, network, names, cohort, masks, split, run, progress)
+
+        with run.phase("score"):
+            chances = 1 / (1 + np.exp(-predict(network, cohort.images)))
+            threshold = overlap.best_threshold(chances[split.validation], masks[split.validation])
+            found, resamples = chances >= threshold, config.report.resamples
+            for prefix, rows in (("", split.test), ("external_", split.external)):
+                if len(rows):
+                    run.scores |= overlap.score(
+                        found[rows], masks[rows], cohort.patients[rows], resamples=resamples, seed=seed, prefix=prefix
+                    )
+            run.score_notes = overlap.notes()
+            run.slices = _slices(cohort, np.concatenate([split.test, split.external]), found, masks)
+            run.figures = _pictures(cohort, split.test, chances, masks, config.report.heatmaps)
+
+        with run.phase("finalise"):
+            run.model = {"name": name, "backbone": config.model.backbone, "classes": list(cohort.classes)}
+            run.model |= {**fit_keras.save_model(network, run.folder / "model.keras"), "epochs": epochs}
+            run.model |= {"parameters": int(network.count_params()), "members": 1}
+            run.model |= {"decision": {"rule": "the best Dice on validation", "thresholds": [threshold]}}
+            run.pages["MODEL_CARD.md"] = model_card
+            run.pages["DATA_CARD.md"] = data_card
+    return {
+        "run": str(run.folder),
+        "status": run.status,
+        "wall_seconds": run.wall_seconds,
+        "scores": run.scores,
+        "report": str(run.folder / "report.html"),
+    }
+
+
+def _fit(
+    config: Config,
+    backbone: keras.Model,
+    head: keras.Model,
+    network: keras.Model,
+    names: list[str],
+    cohort: Cohort,
+    masks: NDArray[np.bool_],
+    split: Split,
+    run: Run,
+    progress: Progress,
+) -> int:
+    """Train the decoder on cached maps of a frozen backbone, then, where asked for, the whole network on images."""
+    epochs, recipe = 0, config.train
+    if config.model.backbone != "none":
+        maps = transfer.features(
+            backbone,
+            cohort.images,
+            names=names,
+            dtype="float16",
+            max_bytes=config.data.max_cache_bytes,
+            setting="data.max_cache_bytes",
+            run=run,
+        )
+        head.compile(optimizer=fit_keras.optimizer(recipe), loss=losses.Overlap())
+        epochs += _stage(config, head, maps, masks, split, "decoder", run, progress)
+        if config.model.name == "frozen":
+            return epochs
+        recipe = recipe.model_copy(update={"learning_rate": config.transfer.learning_rate})
+        transfer.unfreeze(backbone, share=config.transfer.unfreeze_share)
+    network.compile(optimizer=fit_keras.optimizer(recipe), loss=losses.Overlap())
+    stage = "train" if config.model.backbone == "none" else "fine_tune"
+    return epochs + _stage(config, network, cohort.images, masks, split, stage, run, progress)
+
+
+def _stage(
+    config: Config,
+    network: keras.Model,
+    inputs: Any,
+    masks: NDArray[np.bool_],
+    split: Split,
+    stage: str,
+    run: Run,
+    progress: Progress,
+) -> int:
+    settings = config.train
+    change = None if stage == "decoder" else augmenting(settings.augment, flip=settings.flip, masks=True)
+
+    def batches(rows: NDArray[np.int64], seed: int | None) -> fit_keras.Batches:
+        taken = {n: a[rows] for n, a in inputs.items()} if isinstance(inputs, dict) else np.asarray(inputs[rows])
+        return fit_keras.Batches(
+            taken, masks[rows].astype(np.uint8), batch_size=settings.batch_size, seed=seed, run=run,
+            augment=change if seed is not None else None,
+        )  # fmt: skip
+
+    fitted = fit_keras.fit(
+        network,
+        batches(split.train, settings.seed),
+        batches(split.validation, None),
+        epochs=_stages(config)[stage],
+        early_stopping_epochs=settings.early_stopping_epochs,
+        monitor="loss",
+        larger_is_better=False,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        stage=stage,
+        run=run,
+        progress=progress,
+        tensorboard=settings.tensorboard,
+    )
+    progress.finish()
+    return fitted.epochs
+
+
+def _stages(config: Config) -> dict[str, int]:
+    if config.model.backbone == "none":
+        return {"train": config.train.epochs}
+    tuned = {"fine_tune": config.transfer.epochs} if config.model.name == "fine_tuned" else {}
+    return {"decoder": config.train.epochs, **tuned}
+
+
+def _with_masks(cohort: Cohort, split: Split) -> tuple[Split, NDArray[np.bool_]]:
+    """Return the rows that have masks, by part, and all masks."""
+    if cohort.masks is None or cohort.has_mask is None:
+        raise PacelineError("There are no masks to learn from.", "Name data.columns.mask, or choose another task.")
+    given = cohort.has_mask
+    parts = [part[given[part]] for part in (split.train, split.validation, split.test, split.external)]
+    diseased: NDArray[np.bool_] = np.any(cohort.masks, axis=(1, 2))
+    for name, part in zip(("training", "validation", "test"), parts, strict=False):
+        if not np.any(diseased[part]):
+            raise PacelineError(f"No mask of the {name} part has a lesion.", "Add masks, or divide otherwise.")
+    return Split(*parts), cohort.masks.astype(bool)
+
+
+def _slices(
+    cohort: Cohort, rows: NDArray[np.int64], found: NDArray[np.bool_], masks: NDArray[np.bool_]
+) -> list[dict[str, Any]]:
+    table = []
+    for column, values in groups.of(cohort, rows).items():
+        for value in sorted({str(each) for each in values} - {""}):
+            here = rows[np.array([str(each) == value for each in values])]
+            scores = overlap.score(found[here], masks[here], cohort.patients[here], resamples=200, seed=0)
+            lesions = int(masks[here].any(axis=(1, 2)).sum())
+            table.append({"slice": f"{column}={value}", "images": len(here), "lesions": lesions, **scores})
+    return table
+
+
+def _pictures(
+    cohort: Cohort, rows: NDArray[np.int64], chances: Floats, masks: NDArray[np.bool_], count: int
+) -> list[dict[str, Any]]:
+    chosen = [int(row) for row in rows if masks[row].any()][:count]
+    if not chosen:
+        return []
+    return [
+        figure.pictures(
+            "What it outlines",
+            [explain.overlay(np.asarray(cohort.images[row]), chances[row], masks[row]) for row in chosen],
+            names=[f"image {place + 1}" for place in range(len(chosen))],
+            descriptions=[f"Image {cohort.items[row]} with the lesion found and the true outline." for row in chosen],
+            caption="Test images with a lesion. Orange is the probability of lesion, blue the true outline.",
+        )
+    ]

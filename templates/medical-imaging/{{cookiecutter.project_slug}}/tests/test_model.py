@@ -1,0 +1,91 @@
+"""The kinds of models: frozen with either head, several members, fine-tuned; what each leaves can be used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medical_imaging import model, predict, resnet, train
+from medical_imaging.config import Config, Model
+from paceline import fit_keras
+
+import keras  # isort: skip  # the backend is settled by the import before
+
+
+@pytest.fixture(scope="module")
+def backbone_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny network with maps of strides 8 and 16, saved as a user's own."""
+    keras.utils.set_random_seed(0)
+    images = keras.Input((32, 32, 3))
+    x = keras.layers.Rescaling(1 / 255)(images)
+    x = keras.layers.Conv2D(6, 3, strides=8, padding="same", activation="relu")(x)
+    x = keras.layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(x)
+    path = tmp_path_factory.mktemp("backbone") / "tiny.keras"
+    fit_keras.save_model(keras.Model(images, x), path)
+    return path
+
+
+@pytest.mark.parametrize(("head", "folds", "stages"), [("linear", 2, {"head_1", "head_2"}), ("kernel", 1, {"head"})])
+def test_a_frozen_backbone(
+    head: str, folds: int, stages: set[str], backbone_file: Path, small: Config, tmp_path: Path
+) -> None:
+    """Its saved network, read again, gives the scores that cached features gave."""
+    chosen = small.model_copy(
+        update={
+            "model": Model(name="frozen", head=head, backbone=str(backbone_file)),
+            "train": small.train.model_copy(update={"folds": folds}),
+        }
+    )
+    answer = train.train(chosen, runs_folder=tmp_path)
+    folder = Path(answer["run"])
+    record = json.loads((folder / "run.json").read_text())
+    assert (folds, stages) == (record["model"]["members"], set(record["training"]))
+    evaluated = predict.evaluate(folder)
+    for name, score in evaluated["scores"].items():
+        assert record["scores"][name]["value"] == pytest.approx(score["value"], abs=1e-4), name
+
+
+def test_fine_tuning_follows_the_head(backbone_file: Path, small: Config, tmp_path: Path) -> None:
+    """Two stages; the upper part of the backbone has moved, the lower has not."""
+    chosen = small.model_copy(
+        update={
+            "model": Model(name="fine_tuned", backbone=str(backbone_file)),
+            "transfer": small.transfer.model_copy(update={"epochs": 1, "unfreeze_share": 0.5}),
+        }
+    )
+    answer = train.train(chosen, runs_folder=tmp_path)
+    record = json.loads((Path(answer["run"]) / "run.json").read_text())
+    assert {"head", "fine_tune"} == set(record["training"])
+    before = fit_keras.load_model(backbone_file, _sha256(backbone_file)).get_weights()
+    after = predict.load(Path(answer["run"])).network.get_weights()
+    kernels = [next(each for each in after if each.shape == weights.shape) for weights in before if weights.ndim == 4]
+    first, second = (weights for weights in before if weights.ndim == 4)
+    np.testing.assert_array_equal(first, kernels[0])
+    assert (second != kernels[1]).any()
+
+
+def test_resnet18_is_the_published_one() -> None:
+    """Its parameters, with three channels and ten classes, are as many as those of the 32-pixel ResNet-18 in torch."""
+    images = keras.Input((28, 28, 3))
+    last = resnet.last_map(images)
+    pooled = keras.layers.GlobalAveragePooling2D()(last)
+    network = keras.Model(images, keras.layers.Dense(10)(pooled))
+    assert (4, 4, 512) == last.shape[1:]
+    assert 11_173_962 == sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
+
+
+def test_predictions_of_any_number_of_images() -> None:
+    """The last batch is filled up and its filling taken off again."""
+    inputs = keras.Input((2,))
+    network = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    rows = np.random.default_rng(0).normal(size=(model.PREDICTED_IMAGES + 3, 2)).astype(np.float32)
+    np.testing.assert_allclose(rows @ network.get_weights()[0], model.predict(network, rows), atol=1e-5)
+
+
+def _sha256(path: Path) -> str:
+    from paceline import atomic
+
+    return atomic.sha256(path.read_bytes())

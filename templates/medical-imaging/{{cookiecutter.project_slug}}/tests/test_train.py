@@ -1,0 +1,72 @@
+"""A run from top to bottom: complete, accounted for, and repeatable from its own configuration."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medical_imaging.config import Config
+from paceline import atomic, config
+
+KEYS = {
+    *("schema_version", "status", "started_at", "wall_seconds", "command", "seed", "config", "device", "hardware"),
+    *("software", "dataset", "model", "phases", "predictions", "history", "scores", "warnings", "training"),
+}
+
+
+@pytest.fixture(scope="session")
+def record(run_folder: Path) -> dict[str, Any]:
+    """The run's record, as any program reads it."""
+    found: dict[str, Any] = json.loads((run_folder / "run.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_the_run_folder_is_complete(run_folder: Path, small: Config) -> None:
+    """Configuration, record, metrics, model, checkpoints, report and cards, and the configuration is the run's."""
+    files = {"config.toml", "run.json", "metrics.jsonl", "model.keras", "report.html", "MODEL_CARD.md", "checkpoints"}
+    assert files | {"DATA_CARD.md", "quarantine.jsonl"} == {path.name for path in run_folder.iterdir()}
+    assert small == config.load(Config, run_folder / "config.toml")
+
+
+def test_the_record_is_complete(record: dict[str, Any], run_folder: Path, small: Config) -> None:
+    """Every key that programs rely on, and what they say fits together."""
+    assert set() == KEYS - set(record)
+    assert ("done", 1, "medical-imaging train") == (record["status"], record["schema_version"], record["command"])
+    assert small.model_dump(mode="json") == record["config"]
+    assert atomic.sha256((run_folder / "model.keras").read_bytes()) == record["model"]["sha256"]
+    assert {"train"} == set(record["training"])
+    assert {"steps", "examples_per_second", "flops_per_step"} <= set(record["training"]["train"])
+
+
+def test_phases_sum_to_the_wall_time(record: dict[str, Any]) -> None:
+    """Everything that took time has a name."""
+    assert record["wall_seconds"] == pytest.approx(sum(record["phases"].values()), rel=1e-9)
+    assert {"data", "build", "compile", "train", "validation", "score", "finalise"} <= set(record["phases"])
+
+
+def test_scores_are_finite_and_beside_the_floor(record: dict[str, Any]) -> None:
+    """Each score is a number with an interval, for the test and for the external site."""
+    assert {"auroc", "auprc", "sensitivity", "external_auroc"} <= set(record["scores"])
+    for name, score in record["scores"].items():
+        assert math.isfinite(score["value"]), name
+        assert score["low"] <= score["high"]
+
+
+def test_no_identifier_leaves_the_data(run_folder: Path) -> None:
+    """Names that the phantom cohort plants in its files stand in none of the run's files."""
+    for path in run_folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert b"PHANTOM^" not in content, path.name
+            assert b".dcm" not in content, path.name
+
+
+def test_the_card_has_the_checklist(run_folder: Path) -> None:
+    """CLAIM and TRIPOD+AI, answered by the run where it knows."""
+    card = (run_folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "## CLAIM and TRIPOD+AI" in card
+    assert "| 32 / 16 | External validation | Site C, kept out of training. |" in card
