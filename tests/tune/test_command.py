@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from paceline import config as configuration
+from paceline.budget import AUTO, Ceiling
 from paceline.errors import PacelineError
 from paceline.tune import command
 from paceline.tune.settings import Tune
@@ -105,7 +107,7 @@ def test_a_grid_is_tried_whole(tune: Any, tmp_path: Path) -> None:
     assert {"train.rate": 0.1, "model.depth": 6} == answer["settings"]
 
 
-@pytest.mark.parametrize("sampler", ["random", "qmc", "tpe"])
+@pytest.mark.parametrize("sampler", ["random", "qmc", "tpe", "cmaes"])
 def test_samplers_search(sampler: str, tune: Any) -> None:
     """Each goes through as many trials as asked for."""
     assert 6 == tune(sampler=sampler, trials=6, repeats=0)["trials"]
@@ -127,6 +129,70 @@ def test_two_objectives_give_a_front(tune: Any, tmp_path: Path) -> None:
     edge = sorted(report(tmp_path)["pareto_front"], key=lambda row: row["seconds"])
     assert [row["value"] for row in edge] == sorted(row["value"] for row in edge)
     assert answer["best_value"] == edge[-1]["value"]
+
+
+def test_a_budget_shorter_than_one_trial_is_said_so(tune: Any) -> None:
+    """With what one trial and the final run want."""
+    with pytest.raises(
+        PacelineError, match=r"The budget of 9.0 s ended before one trial did.*Give more .about 15 s for one trial"
+    ):
+        tune(ceiling=Ceiling(9.0, "--time-budget 9s"))
+
+
+def test_a_training_that_only_time_ends_is_refused(tune: Any, quadratic: ModuleType) -> None:
+    """As many rounds as fit are no setting that trials could be compared by."""
+    with pytest.raises(PacelineError, match=r"The length of training is 'auto'.*Set the most rounds or epochs"):
+        tune({"steps": AUTO})
+
+
+def test_the_final_run_has_the_deadline_of_the_search(
+    tune: Any, quadratic: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of the budget is its ceiling; without one it has none."""
+    given: list[Ceiling | None] = []
+    real = quadratic.train
+
+    def train(*arguments: Any, ceiling: Ceiling | None, **rest: Any) -> Any:
+        given.append(ceiling)
+        return real(*arguments, **rest)
+
+    object.__setattr__(quadratic.TASK, "train", train)
+    tune(trials=1)
+    tune(trials=1, ceiling=Ceiling(500.0, "--time-budget 500s"), study="limited")
+    assert given[0] is None
+    assert given[1] is not None
+    assert given[1].seconds < 498.0
+    assert given[1].asked.startswith("--time-budget 500s, of which")
+
+
+def test_settings_are_kept_where_the_final_run_fails(tune: Any, quadratic: ModuleType, tmp_path: Path) -> None:
+    """The search was not for nothing: the sentence names the file that has them."""
+
+    def train(*arguments: Any, **rest: Any) -> Any:
+        raise PacelineError("The disk is full.", "Make room.")
+
+    object.__setattr__(quadratic.TASK, "train", train)
+    with pytest.raises(PacelineError, match=r"The final run failed: The disk is full\. Make room\. The best settings"):
+        tune(trials=2)
+    assert (tmp_path / "tune" / "study" / "config.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("expected", "arguments"),
+    [
+        ("--trials is 0.", {"trials": 0}),
+        ("'soon' is no span of time.", {"time_budget": "soon"}),
+        ("'teatime' is no time of day.", {"finish_by": "teatime"}),
+    ],
+)
+def test_arguments_that_are_no_limit_are_refused(
+    expected: str, arguments: dict[str, Any], quadratic: ModuleType, tmp_path: Path
+) -> None:
+    """Before anything is read."""
+    given = {"trials": None, "time_budget": None, "finish_by": None, "runs": tmp_path, "storage": None, **arguments}
+    with pytest.raises(PacelineError) as refused:
+        command.from_arguments(quadratic.TASK, quadratic.Config(), Namespace(**given), "tune")
+    assert str(refused.value).startswith(expected)
 
 
 def test_settings_that_fail_at_once_are_said_so(tune: Any) -> None:

@@ -24,6 +24,7 @@ def trial(seconds: float, ended: str = "complete", steps: int = 10) -> FrozenTri
         ("RandomSampler", "random"),
         ("RandomSampler", "grid"),
         ("QMCSampler", "qmc"),
+        ("CmaEsSampler", "cmaes"),
     ],
 )
 def test_a_sampler_is_made(expected: str, name: str) -> None:

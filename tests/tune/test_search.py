@@ -7,9 +7,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import hypothesis
 import optuna
 import pytest
 import sqlalchemy
+from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from paceline.errors import PacelineError, Stopped
@@ -31,9 +33,10 @@ def make(quadratic: ModuleType, backend: optuna.storages.RDBStorage) -> Any:
 
     def search_of(seconds: float | None = None, *, trials: int | None = None, **settings: Any) -> Any:
         train = settings.pop("train", {})
+        study = settings.pop("study", None)
         config = quadratic.Config(train=quadratic.Train(**train), tune=Tune(**{"folds": 1, **settings}))
         parameters = space.chosen(quadratic.space(config), config, ())
-        study = storage.open_study(backend, "study", ["maximize"], {})
+        study = study or storage.open_study(backend, "study", ["maximize"], {})
         if not study.trials:
             study.enqueue_trial(space.present(parameters, config))
         left = [trials]
@@ -80,6 +83,27 @@ def test_a_trial_is_ended_at_the_deadline(make: Any, quadratic: ModuleType) -> N
     best = ranking.best(one.finished, larger_is_better=True)
     assert best is not None
     assert best.state == TrialState.COMPLETE
+
+
+@hypothesis.settings(max_examples=20, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+@hypothesis.given(seconds=st.integers(5, 120), paces=st.lists(st.floats(0.5, 4.0), min_size=1, max_size=6))
+def test_the_time_to_search_is_never_exceeded(
+    seconds: int, paces: list[float], make: Any, quadratic: ModuleType
+) -> None:
+    """Whatever steps take: beyond the moment from which the final run's time is kept there is one step at most."""
+    quadratic.time.reading, quadratic.step_seconds = 0.0, paces[0]
+    one = make(seconds, pruner="none", study=optuna.create_study(direction="maximize"))
+
+    def unsteady(running: Any) -> None:
+        quadratic.step_seconds = paces[int(quadratic.time.reading) % len(paces)]
+
+    one.tell = unsteady
+    one.run()
+    longest = max((plan.facts(trial)["seconds"] for trial in plan.complete(one.finished)), default=0.0)
+    # A last step also lengthens what is kept, by its margin.
+    assert quadratic.time.reading <= max(0.0, seconds - one.budget.reserve(longest)) + 2.25 * max(paces)
+    if seconds <= one.budget.reserve(0.0):
+        assert 0.0 == quadratic.time.reading
 
 
 def test_a_poor_trial_is_pruned_and_its_steps_are_kept(make: Any) -> None:

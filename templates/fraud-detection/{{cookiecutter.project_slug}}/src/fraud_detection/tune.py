@@ -29,7 +29,7 @@ Fold = tuple[Examples, Examples]  # what is trained on, and what it is judged by
 
 def space(config: Config) -> Space:
     """Return the ranges that a practitioner would search for the configured model."""
-    penalties = {"train.l2": FloatDistribution(0.03, 30.0, log=True)}
+    penalties = {"train.l2": FloatDistribution(0.1, 30.0, log=True)}
     if config.model.name == "logistic_regression":
         return penalties
     if config.model.name == "mlp":
@@ -41,13 +41,13 @@ def space(config: Config) -> Space:
         }
     return {
         **penalties,
-        "train.learning_rate": FloatDistribution(0.02, 0.3, log=True),
-        "train.subsample": FloatDistribution(0.4, 1.0),
-        "train.colsample_bytree": FloatDistribution(0.3, 1.0),
-        "train.l1": FloatDistribution(0.0, 10.0),
-        "model.max_depth": IntDistribution(2, 9),
-        "model.min_child_weight": FloatDistribution(0.1, 30.0, log=True),
-        "model.max_bin": IntDistribution(64, 2048, log=True),
+        "train.learning_rate": FloatDistribution(0.03, 0.3, log=True),
+        "train.subsample": FloatDistribution(0.5, 1.0),
+        "train.colsample_bytree": FloatDistribution(0.4, 1.0),
+        "train.l1": FloatDistribution(0.0, 3.0),
+        "model.max_depth": IntDistribution(3, 8),
+        "model.min_child_weight": FloatDistribution(0.1, 10.0, log=True),  # a leaf of rare frauds weighs little
+        "model.max_bin": IntDistribution(256, 2048, log=True),
     }
 
 
