@@ -1,1 +1,1 @@
-"""Driving perception: camera frames in, segmentation, boxes or lanes out within a latency budget, and how long training took."""
+"""Driving perception: camera frames in; segmentation, boxes or lanes out, and how long training took."""
