@@ -20,14 +20,22 @@ class Data(Section):
         description="synthetic | cityscapes | bdd100k | camvid | comma10k | folders | kitti | coco | tusimple",
     )
     path: str = Field("", description="the data set's folder; not for synthetic")
-    image_height_px: int = Field(180, ge=32, le=2048, description="of what a network sees; a multiple of 4")
-    image_width_px: int = Field(240, ge=32, le=4096, description="of what a network sees; a multiple of 4")
+    image_height_px: int = Field(
+        180, ge=32, le=2048, multiple_of=4, description="of what a network sees; a multiple of 4"
+    )
+    image_width_px: int = Field(
+        240, ge=32, le=4096, multiple_of=4, description="of what a network sees; a multiple of 4"
+    )
     frames: int = Field(400, ge=8, description="synthetic: how many are rendered")
     seed: int = Field(0, ge=0, description="synthetic: the same seed makes the same frames")
     images: str = Field("images", description="folders: where images lie, below data.path")
     masks: str = Field("masks", description="folders: where masks lie, below data.path, under the images' names")
-    labels: dict[str, int | str] = Field(
-        {}, description='folders: {road = 0, car = 1} by value, or {road = "#804080"} by colour; all else is ignored'
+    labels: dict[str, int | str | tuple[int | str, ...]] = Field(
+        {},
+        description='folders: {road = [0, 1], ignore = 9}, or "#804080": what masks hold, by class; ignore is no class',
+    )
+    sequence_pattern: str = Field(
+        "", description="folders, kitti, coco: what of a name is its sequence, a regular expression; empty: the folder"
     )
     validation_share: float = Field(0.15, gt=0, lt=0.5, description="share of the sequences, unless the data says")
     test_share: float = Field(0.2, gt=0, lt=0.5, description="share of the sequences, unless the data says")
