@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from driving_perception import formats, pictures
+from driving_perception import duplicates, formats, pictures
 from driving_perception.annotations import ATTRIBUTES, UNDEFINED, Frame, Listing, fitted_boxes, fitted_lanes, refuse
 from driving_perception.config import Data
 from driving_perception.labels import Colour, Labels, spread
@@ -25,6 +23,9 @@ from paceline.device import usable_cores
 from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 from paceline.record import Run
+
+if TYPE_CHECKING:
+    from driving_perception.splits import Split
 
 FORMAT = 1  # of what `pictures.frame` returns; part of the cache's key
 SAMPLE = 16  # masks that are looked into before all are decoded
@@ -108,6 +109,82 @@ def load(config: Data, task: str, quarantine: Quarantine, *, run: Run | None = N
     )
 
 
+def audit(scenes: Scenes, split: Split | None, quarantine: Quarantine) -> dict[str, Any]:
+    """Return what the frames hold: counts, sizes, classes, attributes, look-alikes across splits, the quarantine.
+
+    Args:
+        scenes: as `load` returns them.
+        split: as `splits.divide` does; None leaves out what is said of splits.
+        quarantine: the one that `load` filled.
+    """
+    sizes = Counter(f"{width} × {height}" for width, height in scenes.source_size_px.tolist())
+    facts: dict[str, Any] = {
+        "frames": len(scenes.names),
+        "sequences": len(set(scenes.sequences.tolist())),
+        "image_size_px": f"{scenes.images.shape[2]} × {scenes.images.shape[1]}",
+        "source_sizes_px": dict(sizes.most_common(5)),
+    }
+    if scenes.masks is not None:
+        facts["classes"], facts["ignored_pixels"] = _pixels(scenes.masks, scenes.classes)
+    if scenes.boxes is not None:
+        facts["classes"] = _sizes_of(scenes.boxes, scenes.classes)
+        facts["ignored_regions"] = sum(len(regions) for regions in scenes.ignored_boxes or ())
+    if scenes.lanes is not None:
+        facts["lanes"] = sum(len(lanes) for lanes in scenes.lanes)
+        facts["frames_without_lanes"] = sum(not lanes for lanes in scenes.lanes)
+    facts |= {name: dict(Counter(values.tolist()).most_common()) for name, values in scenes.attributes.items()}
+    if split is not None:
+        facts |= {
+            "split": split.rule,
+            "splits": [
+                {"split": name, "frames": len(rows), "sequences": len(set(scenes.sequences[rows].tolist()))}
+                for name, rows in split.parts().items()
+            ],
+            "look_alikes": _look_alikes(scenes, split),
+            "split_warnings": list(split.warnings),
+        }
+    return facts | {"quarantine": quarantine.state()}
+
+
+def _pixels(masks: NDArray[np.uint8], classes: Sequence[str]) -> tuple[list[dict[str, Any]], float]:
+    """Return the share of the pixels and the frames of each class, and the share that is ignored."""
+    counts = np.stack([np.bincount(np.asarray(mask).ravel(), minlength=256) for mask in masks])
+    pixels, frames, known = counts.sum(axis=0), (counts > 0).sum(axis=0), counts[:, : len(classes)].sum()
+    rows = [
+        {"class": name, "share_of_pixels": float(pixels[at] / max(1, known)), "frames": int(frames[at])}
+        for at, name in enumerate(classes)
+    ]
+    return rows, float(1 - known / counts.sum())
+
+
+def _sizes_of(boxes: Sequence[NDArray[np.float32]], classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the boxes of each class by size, in COCO's bounds of 32² and 96² pixels."""
+    every = np.concatenate(boxes)
+    area = (every[:, 3] - every[:, 1]) * (every[:, 4] - every[:, 2])
+    size = np.digitize(area, [32**2, 96**2])
+    return [
+        {"class": name, "boxes": int((every[:, 0] == at).sum())}
+        | {
+            word: int(((every[:, 0] == at) & (size == step)).sum())
+            for step, word in enumerate(("small", "medium", "large"))
+        }
+        for at, name in enumerate(classes)
+    ]
+
+
+def _look_alikes(scenes: Scenes, split: Split) -> dict[str, Any]:
+    """Return the test and validation frames that look like a training frame: their number, and three pairs of each."""
+    codes = duplicates.hashes(scenes.images)
+    found: dict[str, Any] = {}
+    for name, rows in (("validation", split.validation), ("test", split.test)):
+        pairs = duplicates.near(codes[rows], codes[split.train])
+        found[f"{name}_frames_near_training"] = len(pairs)
+        found[f"{name}_examples"] = [
+            f"{scenes.names[rows[one]]} and {scenes.names[split.train[other]]}" for one, other in pairs[:3]
+        ]
+    return found
+
+
 def _source(config: Data) -> tuple[str, Path]:
     if config.source == "synthetic":
         return "bdd100k", _rendered(config)
@@ -126,24 +203,13 @@ def _rendered(config: Data) -> Path:
     for file in [here / "synthetic.py", *sorted((here / "renderer").rglob("*.py"))]:
         digest.update(file.read_bytes())
     folder = cache.folder() / f"driving-scenes-{digest.hexdigest()[:16]}"
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        synthetic.write(
-            part,
-            frames=config.frames,
-            width_px=config.image_width_px,
-            height_px=config.image_height_px,
-            seed=config.seed,
-        )
-        part.replace(folder)
-    except OSError:
-        if not folder.is_dir():  # else another process was faster
-            raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    synthetic.write(
+        folder,
+        frames=config.frames,
+        width_px=config.image_width_px,
+        height_px=config.image_height_px,
+        seed=config.seed,
+    )
     return folder
 
 

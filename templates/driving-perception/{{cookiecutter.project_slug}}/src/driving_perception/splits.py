@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +33,10 @@ class Split:
     test: Rows
     rule: str = ""
     warnings: tuple[str, ...] = ()
+
+    def parts(self) -> dict[str, Rows]:
+        """Return the frames' numbers by the split's name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
 def divide(scenes: Scenes, config: Data, seed: int) -> Split:
@@ -119,7 +122,7 @@ def _of(scenes: Scenes, rows: Rows, names: Sequence[str]) -> Rows:
 
 def _checked(scenes: Scenes, split: Split, *, allowed: bool, published: bool) -> list[str]:
     """Return a warning for each pair of splits that share sequences, where the data set is published so."""
-    parts: dict[str, Any] = {"train": split.train, "validation": split.validation, "test": split.test}
+    parts = split.parts()
     for name, rows in parts.items():
         if not len(rows):
             count = len(set(scenes.sequences.tolist()))
