@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable
@@ -16,8 +17,12 @@ import cv2
 import numpy as np
 import pytest
 
-from driving_perception.config import Data
+from driving_perception import train
+from driving_perception.config import Config, Data, Model, Report, Train
 from driving_perception.data import Scenes
+
+TASKS = ("segmentation", "detection", "lanes")
+WEATHER = ("clear", "rainy", "foggy")
 
 
 @pytest.fixture
@@ -93,3 +98,77 @@ def scenes() -> Callable[..., Scenes]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def roads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in BDD100K's layout: 36 frames of nine sequences, a grey road with a blue car, lanes and a person."""
+    root = tmp_path_factory.mktemp("roads")
+    rng = np.random.default_rng(0)
+    for split, sequences in {"train": range(6), "val": range(6, 9)}.items():
+        boxes, lanes = [], []
+        for sequence in sequences:
+            for frame in range(4):
+                entry = {
+                    "name": f"{sequence}-{frame}.jpg",
+                    "videoName": f"drive-{sequence}",
+                    "attributes": {"weather": WEATHER[sequence % 3], "timeofday": "daytime", "scene": "highway"},
+                }
+                found = _road(root, split, f"{sequence}-{frame}", rng)
+                boxes.append({**entry, "labels": found["boxes"]})
+                lanes.append({**entry, "labels": found["lanes"]})
+        for folder, content in (("det_20/det", boxes), ("lane/polygons/lane", lanes)):
+            file = root / "labels" / f"{folder}_{split}.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(content))
+    return root
+
+
+def _road(root: Path, split: str, name: str, rng: np.random.Generator) -> dict[str, Any]:
+    """Write an image and its mask, and return its boxes and lanes."""
+    image = np.full((48, 64, 3), (180, 130, 70), np.uint8)  # BGR: a blue sky
+    mask = np.full((48, 64), 10, np.uint8)
+    image[20:], mask[20:] = (90, 90, 90), 0
+    lanes = []
+    shift = int(rng.integers(-4, 5))
+    for top, foot in ((30 + shift, 10), (34 + shift, 54)):
+        cv2.line(image, (top, 20), (foot, 47), (250, 250, 250), 2)
+        lanes.append({"category": "single white", "poly2d": [{"vertices": [[top, 20], [foot, 47]], "types": "LL"}]})
+    boxes = []
+    for category, value, colour, width, height in (
+        ("car", 13, (160, 30, 30), 14, 9),
+        ("pedestrian", 11, (40, 40, 220), 4, 12),
+    ):
+        x, y = int(rng.integers(2, 46)), int(rng.integers(14, 30))
+        image[y : y + height, x : x + width], mask[y : y + height, x : x + width] = colour, value
+        boxes.append({"category": category, "box2d": {"x1": x, "y1": y, "x2": x + width, "y2": y + height}})
+    noisy = np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
+    for path, pixels in (
+        (root / "images/100k" / split / f"{name}.jpg", noisy),
+        (root / "labels/sem_seg/masks" / split / f"{name}.png", mask),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), pixels)
+    return {"boxes": boxes, "lanes": lanes}
+
+
+@pytest.fixture(scope="session")
+def small(roads: Path) -> Callable[..., Config]:
+    """A function that returns a configuration for a task on `roads` that takes seconds to train."""
+
+    def make(task: str = "segmentation", epochs: int = 6) -> Config:
+        return Config(
+            data=Data(source="bdd100k", path=str(roads), image_height_px=48, image_width_px=64),
+            model=Model.model_validate({"task": task, "name": "small", "decoder_channels": 16}),
+            train=Train(epochs=epochs, batch_size=4, checkpoint_seconds=0, device="cpu", augment=0.2),
+            report=Report(resamples=20, worst_frames=2, robustness_frames=2),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run_folders(small: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folder of a run of each task; tests read them and do not change what is in them."""
+    runs = tmp_path_factory.mktemp("runs")
+    return {task: Path(train.train(small(task), runs_folder=runs, command="trained")["run"]) for task in TASKS}

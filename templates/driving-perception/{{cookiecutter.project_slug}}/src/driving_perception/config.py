@@ -57,7 +57,7 @@ class Model(Section):
         "efficientnet-lite0",
         description="frozen: efficientnet-lite0 | of keras.applications | hub:PRESET | a .keras file",
     )
-    decoder_channels: int = Field(96, ge=8, description="width of the decoder")
+    decoder_channels: int = Field(64, ge=8, description="width of the decoder")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of the channels dropped before the head")
 
 
@@ -71,7 +71,7 @@ class Train(Recipe):
     optimizer: Optimizer = Field("adamw", description="adam | adamw | sgd (Nesterov)")
     learning_rate: float = Field(3e-3, gt=0, description="the highest that the schedule reaches")
     schedule: Schedule = Field("polynomial", description="constant | cosine | one_cycle | polynomial | plateau")
-    epochs: int = Field(15, ge=1, description="passes over the training frames at most")
+    epochs: int = Field(10, ge=1, description="passes over the training frames at most")
     batch_size: int = Field(8, ge=1, description="frames in a step")
     early_stopping_epochs: int = Field(0, ge=0, description="epochs without a better score; 0: never stop early")
     loss: Literal["cross_entropy", "dice", "ohem", "focal"] = Field(
@@ -101,6 +101,7 @@ class Report(Section):
     gate_class: str = Field("person", description="the safety gate: recall of this class; empty: no gate")
     gate_recall: float = Field(0.0, ge=0, le=1, description="the least recall in every slice; below it evaluate fails")
     worst_frames: int = Field(6, ge=0, description="shown as overlays")
+    robustness_frames: int = Field(24, ge=0, description="that `evaluate` looks at in fog, noise, blur and dark")
     latency_budget_ms: float = Field(33.0, gt=0, description="what `benchmark` holds the p99 against")
 
 

@@ -1,0 +1,131 @@
+"""Training from top to bottom: frames, network, fit, scores, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from driving_perception import augment, data, model, splits
+from driving_perception.cards import data_card, model_card
+from driving_perception.config import Config
+from driving_perception.detection import Detection
+from driving_perception.lanes import Lanes
+from driving_perception.segmentation import Segmentation
+from driving_perception.tasks import Task
+from paceline import fit_keras, optimizers, record
+from paceline.batches import Batches
+from paceline.progress import Progress
+from paceline.quarantine import Quarantine
+
+
+def train(
+    config: Config,
+    *,
+    runs_folder: Path,
+    command: str = "",
+    started: float | None = None,
+    resume: Path | None = None,
+) -> dict[str, Any]:
+    """Train the configured network, score it on the test sequences, and leave a run folder with everything about it.
+
+    Args:
+        config: the resolved configuration.
+        runs_folder: where the run's folder is made.
+        command: the command line, for the record.
+        started: the performance counter's reading that counts as zero; see `record.start`.
+        resume: the folder of a run to go on with.
+
+    Returns:
+        `run` (the folder), `status`, `wall_seconds`, `scores`, `report`.
+    """
+    settings, seed = config.train, config.train.seed
+    name = f"{config.model.task}-{config.model.name}"
+    with record.start(config, runs_folder, name=name, command=command, started=started, resume=resume) as run:
+        with run.phase("data"):
+            quarantine = Quarantine(run.folder / "quarantine.jsonl")
+            scenes = data.load(config.data, config.model.task, quarantine, run=run)
+            split = splits.divide(scenes, config.data, seed)
+            run.dataset = data.audit(scenes, split, quarantine)
+            for sentence in split.warnings:
+                run.warn(sentence)
+
+        with run.phase("build"):
+            run.device = fit_keras.prepare(settings.device, seed=seed, precision=settings.precision).state()
+            task = task_of(config.model.task, scenes.classes, scenes.images.shape[1:3])
+            network = model.build(config, task, scenes.images.shape[1:3])
+            taken = model.take_over(network, config)
+        inputs = network.inputs(scenes.images, max_bytes=config.data.max_cache_bytes, run=run)
+
+        with run.phase("build"):
+            targets = task.targets(scenes)
+            learned = model.take(targets, split.train)
+            changed = augment.of(config, task, of_features=network.backbone is not None)
+            batches = Batches(
+                model.take(inputs, split.train),
+                learned,
+                batch_size=settings.batch_size,
+                seed=seed,
+                run=run,
+                augment=changed,
+            )
+            watched = Batches(
+                model.take(inputs, split.validation),
+                model.take(targets, split.validation),
+                batch_size=settings.batch_size,
+                seed=None,
+                run=run,
+            )
+            optimizers.penalise(network.trained, l2=settings.l2)
+            network.trained.compile(
+                optimizer=fit_keras.optimizer(settings),
+                loss=task.loss(settings, learned),
+                weighted_metrics=task.metrics(),
+            )
+        with Progress({"train": settings.epochs}, unit="epoch") as progress:
+            fitted = fit_keras.fit(
+                network.trained,
+                batches,
+                watched,
+                epochs=settings.epochs,
+                early_stopping_epochs=settings.early_stopping_epochs,
+                monitor=task.monitor,
+                larger_is_better=task.larger_is_better,
+                checkpoint_seconds=settings.checkpoint_seconds,
+                stage="train",
+                run=run,
+                progress=progress,
+                tensorboard=settings.tensorboard,
+            )
+
+        with run.phase("score"):
+            answers = model.predict(network.trained, inputs, split.test)
+            found = task.evaluate(scenes, split.test, split.train, answers, config)
+            run.scores, run.slices, run.score_notes, run.figures = (
+                found.scores,
+                found.slices,
+                found.notes,
+                found.figures,
+            )
+            for sentence in found.warnings:
+                run.warn(sentence)
+
+        with run.phase("finalise"):
+            saved = fit_keras.save_model(network.whole(), run.folder / "model.keras")
+            run.model = {"name": config.model.name, "task": config.model.task, **network.state(), **taken, **saved}
+            run.model |= {"classes": task.classes, "epochs": fitted.epochs}
+            run.pages["MODEL_CARD.md"] = model_card
+            run.pages["DATA_CARD.md"] = data_card
+    return {
+        "run": str(run.folder),
+        "status": run.status,
+        "wall_seconds": run.wall_seconds,
+        "scores": run.scores,
+        "report": str(run.folder / "report.html"),
+    }
+
+
+def task_of(name: str, classes: tuple[str, ...], image_size_px: tuple[int, int]) -> Task:
+    """Return the task called `name` for images of (height, width); lanes have classes of their own."""
+    if name == "detection":
+        return Detection(classes, image_size_px)
+    return Lanes(image_size_px) if name == "lanes" else Segmentation(classes, image_size_px)

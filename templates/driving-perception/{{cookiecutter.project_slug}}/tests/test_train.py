@@ -1,0 +1,44 @@
+"""Training from top to bottom, each task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from driving_perception import train
+from driving_perception.config import Config
+from paceline import record
+
+SCORES = {"segmentation": "mean_iou", "detection": "ap50", "lanes": "tusimple_accuracy"}
+
+
+@pytest.mark.parametrize("task", sorted(SCORES))
+def test_a_run_folder_has_everything(task: str, run_folders: dict[str, Path]) -> None:
+    """Record, report, model and cards; the score stands beside its floor, slices and pictures are there."""
+    folder = run_folders[task]
+    assert {"run.json", "config.toml", "report.html", "model.keras", "MODEL_CARD.md", "DATA_CARD.md"} <= {
+        path.name for path in folder.iterdir()
+    }
+    found = record.read(folder)
+    assert "done" == found["status"]
+    assert SCORES[task] == next(iter(found["scores"]))
+    assert {"value", "low", "high", "floor"} <= set(found["scores"][SCORES[task]])
+    assert any(row["slice"] == "weather: rainy" for row in found["slices"])
+    assert "pictures" in {figure["kind"] for figure in found["figures"]}
+    assert sum(found["phases"].values()) == pytest.approx(found["wall_seconds"], rel=0.01)
+
+
+def test_a_run_starts_from_an_earlier_one(
+    small: Callable[..., Config], run_folders: dict[str, Path], tmp_path: Path
+) -> None:
+    """All layers are taken over, so the first epoch is better than the earlier run's first."""
+    config = small(epochs=1)
+    earlier = config.transfer.model_copy(update={"from_run": str(run_folders["segmentation"])})
+    answer = train.train(config.model_copy(update={"transfer": earlier}), runs_folder=tmp_path)
+    found = json.loads((Path(answer["run"]) / "run.json").read_text())
+    assert (run_folders["segmentation"].name, 0) == (found["model"]["from_run"], found["model"]["layers_left"])
+    before = record.read(run_folders["segmentation"])
+    assert found["history"]["rows"][0]["train_loss"] < before["history"]["rows"][0]["train_loss"]
