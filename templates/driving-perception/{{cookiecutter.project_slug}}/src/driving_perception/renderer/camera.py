@@ -1,0 +1,133 @@
+"""From the road to the image: curved and sloped road coordinates, seen through a pinhole camera.
+
+Things stand in road coordinates: `s` metres along the road, `u` metres to the right of its centre line, `y` metres
+above its surface. A `View` is the camera at one place on the road. Locally the road is described by how far its centre
+line has moved sideways and up at a distance `z` ahead; that is exact enough for the curvatures that roads have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driving_perception.renderer.scenario import Scenario
+
+Floats = NDArray[np.float64]
+
+NEAR_M = 0.6  # nothing nearer than this is drawn
+FAR_M = 600.0
+STEP_M = 2.0  # of the tabulated course of the road
+
+
+@dataclass(frozen=True)
+class Course:
+    """The course of the road's centre line: two long waves in curvature and in gradient.
+
+    Args:
+        curvature_per_m: amplitude.
+        slope: amplitude of the gradient.
+        phases: four phases in radians.
+    """
+
+    curvature_per_m: float
+    slope: float
+    phases: tuple[float, float, float, float]
+
+    def ahead(self, s: float) -> tuple[Floats, Floats]:
+        """Return sideways shift and height of the centre line every `STEP_M` ahead of `s`, as seen from there."""
+        at = s + np.arange(0.0, FAR_M + STEP_M, STEP_M)
+        a, b, c, d = self.phases
+        bend = self.curvature_per_m * (np.sin(at / 70 + a) + 0.5 * np.sin(at / 31 + b))
+        grade = self.slope * (np.sin(at / 90 + c) + 0.4 * np.sin(at / 37 + d))
+        heading = np.cumsum(bend) * STEP_M
+        sideways = np.cumsum(heading - heading[0]) * STEP_M
+        height = np.cumsum(grade - grade[0]) * STEP_M
+        return sideways, height
+
+
+class View:
+    """The camera at one place.
+
+    Args:
+        scenario: how the camera is mounted.
+        course: of the road.
+        s_m: where the camera is along the road.
+        u_m: how far right of the centre line.
+        width_px: of the image.
+        height_px: of the image.
+    """
+
+    def __init__(self, scenario: Scenario, course: Course, s_m: float, u_m: float, width_px: int, height_px: int):
+        self.scenario = scenario
+        self.s_m = s_m
+        self.u_m = u_m
+        self.width_px = width_px
+        self.height_px = height_px
+        self.mirror = -1.0 if scenario.left_hand else 1.0
+        self.focal_px = width_px / 2 / np.tan(scenario.field_of_view_rad / 2)
+        self.centre = (width_px / 2, height_px / 2)
+        self.cos_pitch, self.sin_pitch = np.cos(scenario.pitch_rad), np.sin(scenario.pitch_rad)
+        self.cos_roll, self.sin_roll = np.cos(scenario.roll_rad), np.sin(scenario.roll_rad)
+        self._sideways, self._height = course.ahead(s_m)
+
+    def shift(self, z_m: Floats) -> Floats:
+        """Return the lateral position of the road's centre line relative to the camera at distances `z_m`."""
+        return self._at(self._sideways, z_m) - self.u_m
+
+    def height(self, z_m: Floats) -> Floats:
+        """Return the height of the road relative to that below the camera at distances `z_m`."""
+        return self._at(self._height, z_m)
+
+    @staticmethod
+    def _at(table: Floats, z_m: Floats) -> Floats:
+        place = np.clip(z_m * (1 / STEP_M), 0.0, len(table) - 1.001)
+        low = place.astype(np.intp)
+        return table[low] + (place - low) * (table[low + 1] - table[low])
+
+    def upright(self, z_m: Floats, x_m: Floats, y_m: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return column, row and depth of points ahead, right of and above the camera's footprint, without its roll."""
+        up = y_m - self.scenario.camera_height_m
+        depth = np.maximum(z_m * self.cos_pitch - up * self.sin_pitch, 1e-3)
+        scale = self.focal_px / depth
+        column = self.centre[0] + self.mirror * x_m * scale
+        row = self.centre[1] - (up * self.cos_pitch + z_m * self.sin_pitch) * scale
+        return column, row, depth
+
+    def project(self, s: Floats, u: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Return pixel coordinates (n, 2) and depths (n,) in metres of points in road coordinates."""
+        z = s - self.s_m
+        column, row, depth = self.upright(z, u + self.shift(z), y + self.height(z))
+        right, down = column - self.centre[0], row - self.centre[1]
+        points = np.empty((len(z), 2))
+        points[:, 0] = self.centre[0] + self.cos_roll * right - self.sin_roll * down
+        points[:, 1] = self.centre[1] + self.sin_roll * right + self.cos_roll * down
+        np.clip(points, -8000.0, 8000.0, out=points)
+        return points, depth
+
+    def on_ground(self, s: Floats, u: Floats) -> Floats:
+        """Return pixels (n, 2) of points on the road's surface; those behind the camera come from just before it."""
+        points, _ = self.project(np.maximum(s, self.s_m + 1.0), u, np.zeros(len(s)))
+        return points
+
+    @cached_property
+    def roll_matrix(self) -> Floats:
+        """The 2 × 3 matrix that rolls an upright image."""
+        (cx, cy), c, s = self.centre, self.cos_roll, self.sin_roll
+        return np.array([[c, -s, cx - c * cx + s * cy], [s, c, cy - s * cx - c * cy]])
+
+    def rows(self, first: int, last: int) -> tuple[int, Floats]:
+        """Return the first row that shows ground, and the distance ahead of the ground in each row from it to `last`.
+
+        A crest hides what lies behind it: of several grounds in one row the nearest is seen.
+        """
+        z = np.geomspace(1.0, FAR_M - STEP_M, 220)
+        _, row, _ = self.upright(z, np.zeros(220), self.height(z))
+        lowest = np.minimum.accumulate(row)
+        seen = np.append(True, row[1:] < lowest[:-1])
+        horizon = int(np.clip(np.ceil(lowest[-1]), first, last))
+        rows = np.arange(horizon, last, dtype=np.float64)
+        # The inverse distance is nearly linear in the row, so it interpolates well.
+        return horizon, 1.0 / np.interp(rows, row[seen][::-1], 1.0 / z[seen][::-1])

@@ -1,0 +1,195 @@
+"""The picture being painted, far to near: image, labels, instances and depth, kept in step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+Colour = tuple[float, float, float]
+
+# Cityscapes' train ids.
+ROAD, SIDEWALK, BUILDING, WALL, FENCE, POLE, TRAFFIC_LIGHT, TRAFFIC_SIGN, VEGETATION, TERRAIN = range(10)
+SKY, PERSON, RIDER, CAR, TRUCK, BUS, TRAIN, MOTORCYCLE, BICYCLE = range(10, 19)
+IGNORE = 255
+SKY_DEPTH_M = 1000.0
+
+_CLASS_BITS = 5  # an id is instance << 5 | class; class 31 stands for IGNORE
+_CLASS_MASK = (1 << _CLASS_BITS) - 1
+_TRAIN_ID = np.full(256, IGNORE, np.uint8)
+_TRAIN_ID[:19] = np.arange(19)
+
+
+@dataclass
+class Instance:
+    """An object that has a box.
+
+    Attributes:
+        category: BDD100K's name.
+        extent: x1, y1, x2, y2 of its silhouette as far as it is inside the image.
+        area_px: pixels of its silhouette inside the image, before anything nearer was painted over it.
+        truncated: it goes on outside the image.
+        colour: what a traffic light shows: "red", "yellow", "green", or "none" for all else.
+    """
+
+    category: str
+    extent: tuple[int, int, int, int] = (0, 0, 0, 0)
+    area_px: int = 0
+    truncated: bool = False
+    colour: str = "none"
+
+
+@dataclass
+class Canvas:
+    """Buffers of one frame and the instances painted so far.
+
+    Args:
+        width_px: of the image.
+        height_px: of the image.
+    """
+
+    width_px: int
+    height_px: int
+    image: Bytes = field(init=False)
+    ids: NDArray[np.uint16] = field(init=False)
+    depth: NDArray[np.float32] = field(init=False)
+    instances: list[Instance] = field(default_factory=list)
+    _label: int = 0
+    _bounds: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.image = np.zeros((self.height_px, self.width_px, 3), np.uint8)
+        self.ids = np.full((self.height_px, self.width_px), SKY, np.uint16)
+        self.depth = np.full((self.height_px, self.width_px), SKY_DEPTH_M, np.float32)
+
+    def begin(self, label: int, category: str | None = None, colour: str = "none") -> None:
+        """Say what the next shapes are: a class and, with `category`, a new instance; close it with `end`."""
+        self._label = label & _CLASS_MASK
+        if category is not None:
+            self.instances.append(Instance(category, colour=colour))
+            self._label |= len(self.instances) << _CLASS_BITS
+            self._bounds = []
+
+    def end(self) -> None:
+        """Close the instance that `begin` opened: measure its silhouette, which nothing hides yet."""
+        instance = self.instances[-1]
+        if not self._bounds:
+            return
+        x1, y1, x2, y2 = self._bounds
+        left, top, right, bottom = max(x1, 0), max(y1, 0), min(x2, self.width_px), min(y2, self.height_px)
+        if left >= right or top >= bottom:
+            return
+        mine = self.ids[top:bottom, left:right] >> _CLASS_BITS == len(self.instances)
+        instance.area_px = int(np.count_nonzero(mine))
+        instance.extent = (left, top, right, bottom)
+        instance.truncated = x1 < 0 or y1 < 0 or x2 > self.width_px or y2 > self.height_px
+
+    def polygon(self, points: Floats, colour: Colour, depth_m: float) -> None:
+        """Fill a polygon (n, 2), convex or not, with one colour; its pixels get the current label."""
+        corners = np.rint(points).astype(np.int32)
+        if self._outside(corners):
+            return
+        fill = cv2.fillConvexPoly if len(corners) <= 4 else cv2.fillPoly
+        shape = corners if len(corners) <= 4 else [corners]
+        fill(self.image, shape, colour)
+        fill(self.ids, shape, self._label)
+        fill(self.depth, shape, depth_m)
+
+    def limb(self, start: Floats, end: Floats, width_px: float, colour: Colour, depth_m: float) -> None:
+        """Draw a thick line."""
+        a, b = np.rint(start).astype(int).tolist(), np.rint(end).astype(int).tolist()
+        thickness = max(1, round(width_px))
+        half = thickness // 2
+        x1, x2, y1, y2 = min(a[0], b[0]), max(a[0], b[0]), min(a[1], b[1]), max(a[1], b[1])
+        if not self._clipped(x1 - half, y1 - half, x2 + half + 1, y2 + half + 1):
+            cv2.line(self.image, a, b, colour, thickness)
+            cv2.line(self.ids, a, b, self._label, thickness)
+            cv2.line(self.depth, a, b, depth_m, thickness)
+
+    def disc(self, centre: Floats, radius_px: float, colour: Colour, depth_m: float) -> None:
+        """Draw a filled circle."""
+        (x, y), radius = np.rint(centre).astype(int).tolist(), max(1, round(radius_px))
+        if not self._clipped(x - radius, y - radius, x + radius + 1, y + radius + 1):
+            cv2.circle(self.image, (x, y), radius, colour, -1)
+            cv2.circle(self.ids, (x, y), radius, self._label, -1)
+            cv2.circle(self.depth, (x, y), radius, depth_m, -1)
+
+    def detail(self, points: Floats, colour: Colour) -> None:
+        """Paint a polygon on the surface of what is there already: the image only."""
+        corners = np.rint(points).astype(np.int32)
+        cv2.fillPoly(self.image, [corners], colour)
+
+    def texture(self, points: Floats, texels: Bytes, gain: float, depth_m: Floats) -> None:
+        """Map `texels` onto a quadrilateral: top left, top right, bottom right, bottom left.
+
+        Args:
+            points: (4, 2) pixels.
+            texels: (h, w, 3).
+            gain: brightness of the light on it.
+            depth_m: of the four corners; the inverse is linear across a plane.
+        """
+        corners = np.rint(points).astype(np.int32)
+        if self._outside(corners):
+            return
+        (left, top), (right, bottom) = corners.min(0), corners.max(0) + 1
+        left, top = max(left, 0), max(top, 0)
+        right, bottom = min(right, self.width_px), min(bottom, self.height_px)
+        height, width = texels.shape[:2]
+        source = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+        offset = np.array([left, top], np.float32)
+        matrix = cv2.getPerspectiveTransform(source, points.astype(np.float32) - offset)
+        size = (int(right - left), int(bottom - top))
+        patch = cv2.warpPerspective(texels, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        if gain != 1.0:
+            cv2.convertScaleAbs(patch, patch, gain)
+        inside = np.zeros((size[1], size[0]), np.uint8)
+        cv2.fillConvexPoly(inside, corners - offset.astype(np.int32), 255)
+        cv2.copyTo(patch, inside, self.image[top:bottom, left:right])
+        cv2.fillConvexPoly(self.ids, corners, self._label)
+        # A vertical plane: its inverse depth changes along the image's columns alone, but for the camera's roll.
+        across = np.arange(left, right, dtype=np.float32)
+        (a, b), (x1, x2) = 1.0 / depth_m[:2], points[:2, 0]
+        slope = (b - a) / (x2 - x1) if abs(x2 - x1) > 0.5 else 0.0
+        plane = 1.0 / np.clip(a + slope * (across - x1), 1.0 / SKY_DEPTH_M, 10.0)
+        rows = np.broadcast_to(plane.astype(np.float32), (size[1], size[0]))
+        cv2.copyTo(np.ascontiguousarray(rows), inside, self.depth[top:bottom, left:right])
+
+    def sprite(self, left: int, top: int, picture: Bytes, inside: Bytes, depth_m: float) -> None:
+        """Paste a picture (h, w, 3) where `inside` (h, w) is not 0."""
+        height, width = inside.shape
+        if self._clipped(left, top, left + width, top + height):
+            return
+        x1, y1 = max(left, 0), max(top, 0)
+        x2, y2 = min(left + width, self.width_px), min(top + height, self.height_px)
+        part = (slice(y1 - top, y2 - top), slice(x1 - left, x2 - left))
+        here = (slice(y1, y2), slice(x1, x2))
+        where = inside[part]
+        cv2.copyTo(picture[part], where, self.image[here])
+        shown = where > 0
+        np.putmask(self.ids[here], shown, self._label)
+        np.putmask(self.depth[here], shown, depth_m)
+
+    def mask(self) -> Bytes:
+        """Return the labels as train ids (h, w)."""
+        return cv2.LUT((self.ids & _CLASS_MASK).astype(np.uint8), _TRAIN_ID)
+
+    def visible(self, index: int) -> NDArray[np.bool_]:
+        """Return which pixels inside the extent of instance `index` show it."""
+        x1, y1, x2, y2 = self.instances[index].extent
+        shown: NDArray[np.bool_] = self.ids[y1:y2, x1:x2] >> _CLASS_BITS == index + 1
+        return shown
+
+    def _outside(self, corners: NDArray[np.int32]) -> bool:
+        (x1, y1), (x2, y2) = corners.min(0).tolist(), corners.max(0).tolist()
+        return self._clipped(x1, y1, x2 + 1, y2 + 1)
+
+    def _clipped(self, x1: int, y1: int, x2: int, y2: int) -> bool:
+        """Say whether nothing of a shape is inside the image; widen the open instance's bounds by it."""
+        if self._label >> _CLASS_BITS:
+            b = self._bounds
+            self._bounds = [min(b[0], x1), min(b[1], y1), max(b[2], x2), max(b[3], y2)] if b else [x1, y1, x2, y2]
+        return x2 <= 0 or y2 <= 0 or x1 >= self.width_px or y1 >= self.height_px

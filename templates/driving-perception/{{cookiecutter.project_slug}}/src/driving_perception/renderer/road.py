@@ -1,0 +1,171 @@
+"""The ground: carriageway, pavement, verges and side roads, textured, seen in perspective."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from driving_perception.renderer import light as lights
+from driving_perception.renderer import textures
+from driving_perception.renderer.camera import View
+from driving_perception.renderer.canvas import ROAD, SIDEWALK, TERRAIN, Bytes, Canvas
+from driving_perception.renderer.light import Light
+from driving_perception.renderer.scenario import Scenario
+
+KERB_M = 0.14  # its width
+_BIN_M = 0.05
+_HALF_BINS = 640  # the cross-section is tabulated to 32 m on both sides; beyond, its last value goes on
+_MARGIN_PX = 0.05  # of the width: rolling the ground must not uncover corners
+
+
+@dataclass(frozen=True)
+class Junction:
+    """A side road.
+
+    Attributes:
+        start_m: where it begins along the road.
+        end_m: where it ends.
+        right: it leaves to the right.
+        left: it leaves to the left.
+    """
+
+    start_m: float
+    end_m: float
+    right: bool
+    left: bool
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What the ground of a sequence is made of.
+
+    Attributes:
+        materials: (profiles, bins) columns of the atlas by cross-section: regular, side road right, left, on both.
+        labels: train id of each material on and off the carriageway, (profiles, bins).
+        junctions: side roads, in order.
+    """
+
+    materials: Bytes
+    labels: Bytes
+    junctions: tuple[Junction, ...]
+
+
+def make(scenario: Scenario, junctions: tuple[Junction, ...], rng: np.random.Generator) -> Ground:
+    """Choose materials for the cross-sections of a road."""
+    u = (np.arange(2 * _HALF_BINS) - _HALF_BINS + 0.5) * _BIN_M
+    left, right = scenario.left_edge_m, scenario.right_edge_m
+    surface = textures.ASPHALT if rng.random() < 0.6 else textures.WORN_ASPHALT
+    paving = textures.SLABS if rng.random() < 0.7 else textures.WORN_ASPHALT
+    if scenario.place == "urban" and rng.random() < 0.12:
+        surface = textures.COBBLES
+    green = textures.EARTH if rng.random() < 0.25 else textures.GRASS
+    beyond = paving if scenario.place == "urban" else green
+    snowy = scenario.weather == "snowy"
+    outside = np.maximum(u - right, left - u)
+    material = np.full(len(u), beyond, np.uint8)
+    label = np.full(len(u), SIDEWALK if scenario.place == "urban" else TERRAIN, np.uint8)
+    walk = outside < scenario.pavement_m
+    material[walk], label[walk] = paving, SIDEWALK
+    strip = (outside >= scenario.pavement_m) & (outside < scenario.pavement_m + scenario.verge_m)
+    material[strip] = green
+    label[strip] = TERRAIN
+    if snowy:
+        material[:] = textures.SNOW
+    carriageway = outside < 0
+    material[carriageway], label[carriageway] = surface, ROAD
+    if scenario.parking_m and scenario.place != "highway":
+        parked = carriageway & ((outside > -scenario.parking_m))
+        material[parked] = textures.WORN_ASPHALT if surface == textures.ASPHALT else textures.ASPHALT
+    if snowy:  # tracks are driven free, the rest of the carriageway is not
+        lane = (u - left) % scenario.lane_width_m / scenario.lane_width_m
+        material[carriageway & (np.abs(np.abs(lane - 0.5) - 0.25) > 0.16)] = textures.SNOW
+    materials, labels = np.tile(material, (4, 1)), np.tile(label, (4, 1))
+    for profile in range(4):
+        side = ((profile & 1) > 0) & (u > 0) | ((profile & 2) > 0) & (u < 0)
+        materials[profile, side & ~carriageway], labels[profile, side & ~carriageway] = surface, ROAD
+    return Ground(materials, labels, junctions)
+
+
+def draw(canvas: Canvas, view: View, ground: Ground, light: Light) -> int:
+    """Paint sky and ground and return the row of the horizon.
+
+    The ground is computed upright, row by row (all of a row is equally far), then rolled as the camera is.
+    """
+    width, height = canvas.width_px, canvas.height_px
+    margin = int(np.ceil(width * _MARGIN_PX))
+    horizon, z = view.rows(0, height + margin)
+    lights.sky(canvas, view, light, min(horizon + margin, height))
+    if not len(z):
+        return horizon
+    columns = np.arange(-margin, width + margin, dtype=np.float64)
+    y = view.height(z)
+    depth = z * view.cos_pitch - (y - view.scenario.camera_height_m) * view.sin_pitch
+    # The offset from the road's centre line, linear along a row: in bins of the cross-section.
+    per_column = view.mirror * depth / view.focal_px
+    start = -view.shift(z) - per_column * view.centre[0]
+    offset = per_column.astype(np.float32)[:, None] * columns.astype(np.float32) + start.astype(np.float32)[:, None]
+    bins = np.clip(offset * (1 / _BIN_M) + _HALF_BINS, 0, 2 * _HALF_BINS - 1).astype(np.int32)
+    s = z + view.s_m
+    bins += (_profiles(ground, s) * (2 * _HALF_BINS)).astype(np.int32)[:, None]
+    material = np.take(ground.materials.ravel(), bins)
+    label = np.take(ground.labels.ravel(), bins)
+
+    # The level of detail follows the size of a pixel on the ground, between its width and its length.
+    texel_m = textures.TILE_M / textures.TILE
+    footprint = depth / view.focal_px * np.sqrt(np.maximum(depth / view.scenario.camera_height_m, 1.0))
+    level = np.clip(np.round(np.log2(np.maximum(footprint / texel_m, 1e-3))), 0, textures.LEVELS - 1)
+    scale = 1 / (texel_m * 2**level)
+    sample = np.empty((*bins.shape, 2), np.int16)
+    across = (offset * scale.astype(np.float32)[:, None]).astype(np.int32) & (textures.TILE - 1)
+    sample[..., 0] = across + material.astype(np.int32) * textures.TILE
+    sample[..., 1] = (((s * scale).astype(np.int64) & (textures.TILE - 1)) + level * textures.TILE)[:, None]
+    picture = cv2.remap(textures.ground(), sample, None, cv2.INTER_NEAREST)
+    picture = _lit(picture, lights.ground_gain(view, light, z, columns[::8]))
+    _roll(canvas, view, picture, label, depth, horizon, margin)
+    return horizon
+
+
+def shadows(canvas: Canvas, horizon: int, polygons: list[NDArray[np.float64]], strength: float) -> None:
+    """Darken the ground inside polygons."""
+    if not polygons:
+        return
+    top = max(horizon, 0)
+    layer = np.zeros((canvas.height_px - top, canvas.width_px), np.uint8)
+    for polygon in polygons:
+        cv2.fillConvexPoly(layer, np.rint(polygon - (0, top)).astype(np.int32), 255)
+    here = canvas.image[top:]
+    cv2.copyTo(cv2.convertScaleAbs(here, None, 1.0 - strength), layer, here)
+
+
+def _profiles(ground: Ground, s: NDArray[np.float64]) -> NDArray[np.int64]:
+    profile = np.zeros(len(s), np.int64)
+    for junction in ground.junctions:
+        profile[(s >= junction.start_m) & (s < junction.end_m)] = junction.right + 2 * junction.left
+    return profile
+
+
+def _lit(picture: Bytes, gain: NDArray[np.float32]) -> Bytes:
+    """Return a picture under a light given for every eighth column."""
+    if gain.min() == gain.max():
+        return cv2.convertScaleAbs(picture, None, float(gain[0, 0]))
+    whole = cv2.resize(gain, (picture.shape[1], picture.shape[0]))
+    return cv2.multiply(picture, cv2.merge([whole] * 3), dtype=cv2.CV_8U)
+
+
+def _roll(
+    canvas: Canvas, view: View, picture: Bytes, label: Bytes, depth: NDArray[np.float64], horizon: int, margin: int
+) -> None:
+    """Put the upright ground onto the canvas, rolled."""
+    size = (canvas.width_px, canvas.height_px)
+    matrix = view.roll_matrix.copy()
+    matrix[:, 2] += matrix[:, :2] @ (-margin, horizon)  # from the strip's own coordinates
+    where = np.full(label.shape, 255, np.uint8)
+    where = cv2.warpAffine(where, matrix, size, flags=cv2.INTER_NEAREST)
+    columns = np.broadcast_to(depth.astype(np.float32)[:, None], label.shape)
+    cv2.copyTo(cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR), where, canvas.image)
+    labels = cv2.warpAffine(label, matrix, size, flags=cv2.INTER_NEAREST)
+    cv2.copyTo(labels.astype(np.uint16), where, canvas.ids)
+    cv2.copyTo(cv2.warpAffine(columns, matrix, size, flags=cv2.INTER_NEAREST), where, canvas.depth)
