@@ -60,7 +60,9 @@ class View:
         height_px: of the image.
     """
 
-    def __init__(self, scenario: Scenario, course: Course, s_m: float, u_m: float, width_px: int, height_px: int):
+    def __init__(
+        self, scenario: Scenario, course: Course, s_m: float, u_m: float, width_px: int, height_px: int
+    ) -> None:
         self.scenario = scenario
         self.s_m = s_m
         self.u_m = u_m
@@ -71,21 +73,23 @@ class View:
         self.centre = (width_px / 2, height_px / 2)
         self.cos_pitch, self.sin_pitch = np.cos(scenario.pitch_rad), np.sin(scenario.pitch_rad)
         self.cos_roll, self.sin_roll = np.cos(scenario.roll_rad), np.sin(scenario.roll_rad)
-        self._sideways, self._height = course.ahead(s_m)
+        self._course = np.stack(course.ahead(s_m), 1)
+        self._steps = np.diff(self._course, axis=0)
 
     def shift(self, z_m: Floats) -> Floats:
         """Return the lateral position of the road's centre line relative to the camera at distances `z_m`."""
-        return self._at(self._sideways, z_m) - self.u_m
+        return self._at(z_m)[:, 0] - self.u_m
 
     def height(self, z_m: Floats) -> Floats:
         """Return the height of the road relative to that below the camera at distances `z_m`."""
-        return self._at(self._height, z_m)
+        return self._at(z_m)[:, 1]
 
-    @staticmethod
-    def _at(table: Floats, z_m: Floats) -> Floats:
-        place = np.clip(z_m * (1 / STEP_M), 0.0, len(table) - 1.001)
+    def _at(self, z_m: Floats) -> Floats:
+        """Return shift and height (n, 2) of the centre line."""
+        place = np.minimum(np.maximum(z_m * (1 / STEP_M), 0.0), len(self._steps) - 0.001)
         low = place.astype(np.intp)
-        return table[low] + (place - low) * (table[low + 1] - table[low])
+        course: Floats = self._course[low] + (place - low)[:, None] * self._steps[low]
+        return course
 
     def upright(self, z_m: Floats, x_m: Floats, y_m: Floats) -> tuple[Floats, Floats, Floats]:
         """Return column, row and depth of points ahead, right of and above the camera's footprint, without its roll."""
@@ -99,13 +103,16 @@ class View:
     def project(self, s: Floats, u: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Return pixel coordinates (n, 2) and depths (n,) in metres of points in road coordinates."""
         z = s - self.s_m
-        column, row, depth = self.upright(z, u + self.shift(z), y + self.height(z))
-        right, down = column - self.centre[0], row - self.centre[1]
+        course = self._at(z)
+        up = y + course[:, 1] - self.scenario.camera_height_m
+        depth = np.maximum(z * self.cos_pitch - up * self.sin_pitch, 1e-3)
+        scale = self.focal_px / depth
+        right = (u + course[:, 0] - self.u_m) * (self.mirror * scale)
+        down = -(up * self.cos_pitch + z * self.sin_pitch) * scale
         points = np.empty((len(z), 2))
         points[:, 0] = self.centre[0] + self.cos_roll * right - self.sin_roll * down
         points[:, 1] = self.centre[1] + self.sin_roll * right + self.cos_roll * down
-        np.clip(points, -8000.0, 8000.0, out=points)
-        return points, depth
+        return np.minimum(np.maximum(points, -8000.0), 8000.0), depth
 
     def on_ground(self, s: Floats, u: Floats) -> Floats:
         """Return pixels (n, 2) of points on the road's surface; those behind the camera come from just before it."""

@@ -93,11 +93,9 @@ class Canvas:
         corners = np.rint(points).astype(np.int32)
         if self._outside(corners):
             return
-        fill = cv2.fillConvexPoly if len(corners) <= 4 else cv2.fillPoly
-        shape = corners if len(corners) <= 4 else [corners]
-        fill(self.image, shape, colour)
-        fill(self.ids, shape, self._label)
-        fill(self.depth, shape, depth_m)
+        cv2.fillPoly(self.image, [corners], colour)
+        cv2.fillPoly(self.ids, [corners], self._label)
+        cv2.fillPoly(self.depth, [corners], depth_m)
 
     def limb(self, start: Floats, end: Floats, width_px: float, colour: Colour, depth_m: float) -> None:
         """Draw a thick line."""
@@ -122,6 +120,12 @@ class Canvas:
         """Paint a polygon on the surface of what is there already: the image only."""
         corners = np.rint(points).astype(np.int32)
         cv2.fillPoly(self.image, [corners], colour)
+
+    def veil(self, points: Floats, depth_m: float) -> None:
+        """Label a polygon that one sees through: all but the image."""
+        corners = np.rint(points).astype(np.int32)
+        cv2.fillConvexPoly(self.ids, corners, self._label)
+        cv2.fillConvexPoly(self.depth, corners, depth_m)
 
     def texture(self, points: Floats, texels: Bytes, gain: float, depth_m: Floats) -> None:
         """Map `texels` onto a quadrilateral: top left, top right, bottom right, bottom left.
@@ -175,7 +179,8 @@ class Canvas:
 
     def mask(self) -> Bytes:
         """Return the labels as train ids (h, w)."""
-        return cv2.LUT((self.ids & _CLASS_MASK).astype(np.uint8), _TRAIN_ID)
+        mask: Bytes = cv2.LUT((self.ids & _CLASS_MASK).astype(np.uint8), _TRAIN_ID)
+        return mask
 
     def visible(self, index: int) -> NDArray[np.bool_]:
         """Return which pixels inside the extent of instance `index` show it."""
@@ -184,8 +189,8 @@ class Canvas:
         return shown
 
     def _outside(self, corners: NDArray[np.int32]) -> bool:
-        (x1, y1), (x2, y2) = corners.min(0).tolist(), corners.max(0).tolist()
-        return self._clipped(x1, y1, x2 + 1, y2 + 1)
+        x, y, width, height = cv2.boundingRect(corners)
+        return self._clipped(x, y, x + width, y + height)
 
     def _clipped(self, x1: int, y1: int, x2: int, y2: int) -> bool:
         """Say whether nothing of a shape is inside the image; widen the open instance's bounds by it."""

@@ -76,11 +76,11 @@ def draw(scenario: Scenario, rng: np.random.Generator) -> Light:
     cover = {"clear": rng.uniform(1.2, 3.0), "partly cloudy": rng.uniform(-0.4, 0.7)}.get(scenario.weather, -9.0)
     sunny = cover > -9.0
     ambient, sun = (rng.uniform(0.42, 0.6), rng.uniform(0.45, 0.75)) if sunny else (rng.uniform(0.62, 0.95), 0.0)
-    zenith: Colour = (74.0, 122.0, 200.0)
-    horizon: Colour = (206.0, 220.0, 236.0)
-    cloud: Colour = (236.0, 238.0, 242.0)
+    zenith: Colour = (124.0, 160.0, 222.0)
+    horizon: Colour = (226.0, 236.0, 246.0)
+    cloud: Colour = (248.0, 249.0, 252.0)
     if not sunny:
-        grey = rng.uniform(150, 240)
+        grey = rng.uniform(176, 250)
         cloud = (grey, grey, grey + rng.uniform(0, 10))
         zenith, horizon = dim(cloud, 0.8), dim(cloud, 1.0)
     if scenario.timeofday == "dawn/dusk":

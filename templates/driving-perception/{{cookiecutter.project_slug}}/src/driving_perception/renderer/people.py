@@ -57,14 +57,14 @@ class Person:
         lit = light.on((-1.0, 0.0), self.s_m - view.s_m, self.u_m - view.u_m)
         upper, lower, skin = dim(self.clothes[0], lit), dim(self.clothes[1], lit), dim(self.skin, lit)
         canvas.begin(PERSON, "pedestrian")
-        canvas.limb(points[7], points[5], 0.05 * pixel, dim(upper, 0.75), far)
-        canvas.limb(points[0], points[2], 0.075 * pixel, lower, far)
-        canvas.limb(points[1], points[3], 0.075 * pixel, dim(lower, 0.8), far)
+        canvas.limb(points[7], points[5], 0.07 * pixel, dim(upper, 0.75), far)
+        canvas.limb(points[0], points[2], 0.095 * pixel, lower, far)
+        canvas.limb(points[1], points[3], 0.095 * pixel, dim(lower, 0.8), far)
         body = np.array([points[4] + (0, -0.02 * pixel), points[5] + (0, -0.02 * pixel), points[3], points[2]])
-        body[:, 0] += np.sign(body[:, 0] - body[:, 0].mean()) * 0.045 * pixel
+        body[:, 0] += np.sign(body[:, 0] - body[:, 0].mean()) * 0.06 * pixel
         canvas.polygon(body, upper, far)
-        canvas.limb(points[6], points[4], 0.05 * pixel, dim(upper, 0.85), far)
-        canvas.disc(points[8], 0.062 * pixel, skin, far)
+        canvas.limb(points[6], points[4], 0.07 * pixel, dim(upper, 0.85), far)
+        canvas.disc(points[8], 0.068 * pixel, skin, far)
         if pixel > 24:
             hair = points[8] - (0, 0.03 * pixel)
             canvas.detail(hair + _CIRCLE * (0.062 * pixel, 0.04 * pixel), dim((40.0, 32.0, 26.0), lit))
@@ -135,7 +135,9 @@ class Cyclist:
             canvas.limb(points[5] + sign * side, points[9] + sign * side, 0.15 * pixel, lower, far)
             canvas.limb(points[9] + sign * side, points[10] + sign * side, 0.12 * pixel, lower, far)
             canvas.limb(points[6] + 1.6 * sign * side, points[8] + 1.6 * sign * side, 0.1 * pixel, dim(upper, 0.8), far)
-        torso = np.array([points[6] - 1.7 * side, points[6] + 1.7 * side, points[5] + 1.2 * side, points[5] - 1.2 * side])
+        torso = np.array(
+            [points[6] - 1.7 * side, points[6] + 1.7 * side, points[5] + 1.2 * side, points[5] - 1.2 * side]
+        )
         torso[:, 0] += np.array([-1, 1, 1, -1]) * 0.1 * pixel
         canvas.polygon(torso, upper, far)
         canvas.disc(points[7], 0.13 * pixel, dim((188.0, 150.0, 126.0), lit), far)

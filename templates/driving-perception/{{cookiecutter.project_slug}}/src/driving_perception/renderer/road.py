@@ -77,7 +77,7 @@ def make(scenario: Scenario, junctions: tuple[Junction, ...], rng: np.random.Gen
     carriageway = outside < 0
     material[carriageway], label[carriageway] = surface, ROAD
     if scenario.parking_m and scenario.place != "highway":
-        parked = carriageway & ((outside > -scenario.parking_m))
+        parked = carriageway & (outside > -scenario.parking_m)
         material[parked] = textures.WORN_ASPHALT if surface == textures.ASPHALT else textures.ASPHALT
     if snowy:  # tracks are driven free, the rest of the carriageway is not
         lane = (u - left) % scenario.lane_width_m / scenario.lane_width_m
@@ -150,9 +150,9 @@ def _profiles(ground: Ground, s: NDArray[np.float64]) -> NDArray[np.int64]:
 def _lit(picture: Bytes, gain: NDArray[np.float32]) -> Bytes:
     """Return a picture under a light given for every eighth column."""
     if gain.min() == gain.max():
-        return cv2.convertScaleAbs(picture, None, float(gain[0, 0]))
+        return np.asarray(cv2.convertScaleAbs(picture, None, float(gain[0, 0])), np.uint8)
     whole = cv2.resize(gain, (picture.shape[1], picture.shape[0]))
-    return cv2.multiply(picture, cv2.merge([whole] * 3), dtype=cv2.CV_8U)
+    return np.asarray(cv2.multiply(picture, cv2.merge([whole] * 3), dtype=cv2.CV_8U), np.uint8)
 
 
 def _roll(

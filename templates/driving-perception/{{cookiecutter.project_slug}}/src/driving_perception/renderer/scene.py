@@ -116,7 +116,13 @@ def _world(seed: int, sequence: int) -> World:
 
 def _in_sight(things: list[Thing], view: View, far_m: float) -> list[Thing]:
     """Return what may be seen, far to near; of two equally far the one further to the side comes first."""
-    seen = [t for t in things if 0.5 - t.reach_m < t.s_m - view.s_m < far_m]
+    widest = 1.0 / np.tan(view.scenario.field_of_view_rad / 2)  # a place is outside when it lies this far to the side
+    seen = []
+    for thing in things:
+        z = thing.s_m - view.s_m
+        outside = abs(thing.u_m - view.u_m) * widest > z + 14.0 + 0.004 * z * z
+        if 0.5 - thing.reach_m < z < far_m and not outside:
+            seen.append(thing)
     return sorted(seen, key=lambda t: (-t.s_m, -abs(t.u_m)))
 
 
@@ -141,7 +147,7 @@ def _skyline(canvas: Canvas, view: View, place: World, horizon: int) -> None:
     far = 0.55 if not place.light.night else 0.8
     base = np.array((70.0, 80.0, 62.0)) * place.light.ambient
     red, green, blue = (base * (1 - far) + np.array(place.light.horizon) * far * 0.75).tolist()
-    weather.wood(canvas, horizon, heights, (red, green, blue), label)
+    weather.skyline(canvas, horizon, heights, (red, green, blue), label)
 
 
 def _bonnet(canvas: Canvas, place: World) -> None:

@@ -7,7 +7,6 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from driving_perception.renderer import textures
 from driving_perception.renderer.canvas import Bytes
@@ -44,7 +43,7 @@ def draw(rng: np.random.Generator, night: bool) -> Sensor:
     """Draw a camera."""
     warm = rng.normal(0.0, 0.05)
     return Sensor(
-        target=rng.uniform(38.0, 70.0) if night else rng.uniform(62.0, 132.0),
+        target=rng.uniform(38.0, 70.0) if night else rng.uniform(66.0, 140.0),
         strength=rng.uniform(0.5, 0.95),
         balance=(1.0 + warm, 1.0 + rng.normal(0.0, 0.015), 1.0 - warm),
         contrast=rng.uniform(1.0, 1.4),
@@ -72,9 +71,10 @@ def expose(image: Bytes, sensor: Sensor, rng: np.random.Generator) -> Bytes:
 def _curve(gain: float, sensor: Sensor) -> Bytes:
     """Return exposure, white balance and tone curve as one table (1, 256, 3); what is too bright is clipped."""
     value = np.arange(256)[:, None] * gain * np.array(sensor.balance)
-    lifted = 110 + (value - 110) * sensor.contrast
-    curve = np.where(value < 110, value * (1 - sensor.contrast + sensor.contrast * value / 110) * 0.5 + value * 0.5, lifted)
-    return np.clip(curve, 0, 255).astype(np.uint8)[None]
+    # Below the middle a power keeps black at black; above it a straight line runs into the clipping.
+    low = 90 * (value / 90) ** sensor.contrast
+    curve: Bytes = np.clip(np.where(value < 90, low, 90 + (value - 90) * sensor.contrast), 0, 255).astype(np.uint8)
+    return curve[None]
 
 
 @lru_cache(8)
@@ -100,5 +100,4 @@ def _noisy(image: Bytes, sensor: Sensor, rng: np.random.Generator) -> Bytes:
 
 def _compressed(image: Bytes, quality: int) -> Bytes:
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded: NDArray[np.uint8] = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
-    return decoded
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)

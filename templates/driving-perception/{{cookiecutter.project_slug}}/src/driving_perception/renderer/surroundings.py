@@ -162,8 +162,7 @@ class Barrier:
             band = np.array([middle[0] - (0, 1), middle[1] - (0, 1), middle[1] + (0, 1), middle[0] + (0, 1)])
             canvas.detail(band, dim(self.colour, 0.6 * gain))
             return
-        for kept, part in ((canvas.ids, canvas._label), (canvas.depth, float(depth.mean()))):
-            cv2.fillConvexPoly(kept, np.rint(points).astype(np.int32), part)
+        canvas.veil(points, float(depth.mean()))
         posts = np.arange(near, far, max(0.25, (near - view.s_m) / 60))
         feet, _ = view.project(posts, np.full(len(posts), u), np.zeros(len(posts)))
         heads, _ = view.project(posts, np.full(len(posts), u), np.full(len(posts), top))
@@ -200,7 +199,8 @@ class Tree:
         crown = np.stack([self.s_m + half * np.cos(angle), self.u_m + half * np.sin(angle)], 1)
         if light.sun <= 0.1 or self.bare:
             return crown[:0]
-        return crown + np.array(light.shadow((self.height_m + self.trunk_m) / 2))
+        cast: Floats = crown + np.array(light.shadow((self.height_m + self.trunk_m) / 2))
+        return cast
 
     def draw(self, canvas: Canvas, view: View, light: Light) -> None:
         """Paint trunk and crown."""
@@ -259,7 +259,9 @@ class Post:
         pixel = view.focal_px / far
         gain = light.on((-1.0, 0.0), self.s_m - view.s_m, self.u_m - view.u_m)
         canvas.begin(POLE)
-        canvas.limb(points[0], points[1], (0.12 if self.height_m > 4 else 0.08) * pixel, dim((92.0, 94.0, 96.0), gain), far)
+        canvas.limb(
+            points[0], points[1], (0.12 if self.height_m > 4 else 0.08) * pixel, dim((92.0, 94.0, 96.0), gain), far
+        )
         if self.carries in {"lamp", "gantry"}:
             canvas.limb(points[1], points[2], 0.1 * pixel, dim((92.0, 94.0, 96.0), gain), far)
         if self.carries == "lamp":
@@ -275,7 +277,7 @@ class Post:
         box = np.array([(-0.17, -0.5), (0.17, -0.5), (0.17, 0.5), (-0.17, 0.5)]) * max(pixel, 6.0) + top
         canvas.polygon(box, dim((26.0, 28.0, 28.0), 0.4 + gain), far)
         for place, name in ((-0.3, "red"), (0.0, "yellow"), (0.3, "green")):
-            centre = np.rint(top + (0, place * max(pixel, 6.0))).astype(int).tolist()
+            centre = np.rint(top + np.array([0.0, place * max(pixel, 6.0)])).astype(int).tolist()
             shown = SIGNALS[name] if name == self.signal else dim(SIGNALS[name], 0.16)
             cv2.circle(canvas.image, centre, max(1, round(0.11 * pixel)), shown, -1)
         canvas.end()

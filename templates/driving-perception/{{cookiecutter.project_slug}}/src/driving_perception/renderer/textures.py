@@ -55,13 +55,15 @@ def noise(rng: np.random.Generator, size: tuple[int, int], cells: int, octaves: 
         wide = cv2.resize(grid, (width + round(6 * scale), height + round(6 * scale)), interpolation=cv2.INTER_CUBIC)
         y, x = round(3 * scale), round(3 * scale)
         total += fade**octave * wide[y : y + height, x : x + width]
-    return (total - total.mean()) / total.std()
+    even: _Array = (total - total.mean()) / total.std()
+    return even
 
 
 def _tint(value: _Array, low: tuple[int, int, int], high: tuple[int, int, int]) -> _Array:
     """Return colours (h, w, 3) between `low` at -2 and `high` at 2."""
-    share = np.clip((value + 2) / 4, 0, 1)[..., None]
-    return np.array(low, np.float32) + share * (np.array(high, np.float32) - np.array(low, np.float32))
+    share: _Array = np.clip((value + 2) / 4, 0, 1)[..., None].astype(np.float32)
+    colours: _Array = np.array(low, np.float32) + share * (np.array(high, np.float32) - np.array(low, np.float32))
+    return colours
 
 
 @cache
@@ -75,8 +77,8 @@ def ground() -> Bytes:
 
     fine, coarse = noise(rng, size, 24, 4, 0.9), noise(rng, size, 2, 4)
     rows, columns = np.mgrid[:TILE, :TILE]
-    asphalt = _tint(0.45 * coarse + 0.5 * fine + 0.55 * grain(), (52, 53, 56), (112, 111, 110))
-    worn = _tint(0.8 * noise(rng, size, 2, 4) + 0.5 * fine + 0.5 * grain(), (62, 61, 60), (138, 134, 128))
+    asphalt = _tint(0.45 * coarse + 0.5 * fine + 0.55 * grain(), (66, 67, 70), (132, 131, 129))
+    worn = _tint(0.8 * noise(rng, size, 2, 4) + 0.5 * fine + 0.5 * grain(), (76, 75, 74), (154, 150, 144))
     cracks = np.abs(noise(rng, size, 3, 4)) < 0.035
     worn[cracks] *= 0.6
     slabs = _tint(0.5 * coarse + 0.5 * fine + 0.4 * grain(), (98, 94, 90), (164, 158, 148))
@@ -119,7 +121,7 @@ _WALLS = {
     "render": ((168, 160, 144), (226, 220, 206)),
     "stone": ((118, 108, 90), (192, 180, 154)),
     "concrete": ((108, 108, 106), (168, 166, 162)),
-    "glass": ((52, 70, 84), (122, 142, 156)),
+    "glass": ((70, 80, 90), (136, 146, 156)),
     "house": ((150, 130, 112), (220, 206, 188)),
 }
 
@@ -128,7 +130,7 @@ def _facade(style: str, rng: np.random.Generator) -> tuple[Bytes, Bytes]:
     """Return one facade by day, and what shines at night."""
     size = 256
     low, high = _WALLS[style]
-    shift = rng.normal(0, 12, 3)
+    shift = rng.normal(0, 18) + rng.normal(0, 4, 3)
     dirt, grain = noise(rng, (size, size), 3, 5, 0.7), rng.standard_normal((size, size), dtype=np.float32)
     wall = _tint(0.6 * dirt + 0.6 * grain, low, high) + shift.astype(np.float32)
     if style in {"brick", "stone"}:
@@ -152,7 +154,7 @@ def _facade(style: str, rng: np.random.Generator) -> tuple[Bytes, Bytes]:
             y2 = round((storey + (0.98 if h > 0.8 or (ground_floor and shop) else 0.5 + h / 2)) * tall)
             y1 = round(y2 - h * tall)
             cv2.rectangle(wall, (x1 - 2, y1 - 2), (x2 + 2, y2 + 3), frame, -1)
-            pane = np.array([46, 52, 60]) + rng.normal(0, 14, 3) + (rng.random() < 0.25) * 70
+            pane = np.array([46, 52, 60]) + rng.normal(0, 14) + (rng.random() < 0.25) * 70
             ramp = np.linspace(1.35, 0.75, max(y2 - y1, 1), dtype=np.float32)[:, None, None]
             wall[y1:y2, x1:x2] = ramp * pane.astype(np.float32) + 10 * grain[y1:y2, x1:x2, None]
             if not (ground_floor and shop):
@@ -163,7 +165,7 @@ def _facade(style: str, rng: np.random.Generator) -> tuple[Bytes, Bytes]:
     if shop:
         top = round(size - tall)
         for x1, x2 in pairwise(np.linspace(0, size, int(rng.integers(2, 4)), dtype=int).tolist()):
-            colour = rng.uniform(30, 200, 3).tolist()
+            colour = (0.5 * rng.uniform(30, 200) + 0.5 * rng.uniform(20, 200, 3)).tolist()
             cv2.rectangle(wall, (x1 + 2, top + 2), (x2 - 2, round(top + 0.26 * tall)), colour, -1)
             text = [255 - 0.8 * value for value in colour]
             for letter in range(x1 + 14, x2 - 14, 9):
@@ -242,7 +244,8 @@ def grain() -> NDArray[np.int16]:
     rng = np.random.default_rng(7)
     raw = rng.standard_normal((768, 1024, 3), dtype=np.float32)
     smooth = cv2.GaussianBlur(raw, (3, 3), 0.55)
-    return np.rint(smooth / smooth.std() * 16).astype(np.int16)
+    grain: NDArray[np.int16] = np.rint(smooth / smooth.std() * 16).astype(np.int16)
+    return grain
 
 
 @cache
@@ -263,4 +266,5 @@ def flakes() -> Bytes:
     picture = np.zeros((512, 512), np.uint8)
     for x, y in rng.integers(0, 512, (420, 2)).tolist():
         cv2.circle(picture, (x, y), int(rng.choice([0, 1, 1, 2])), int(rng.integers(80, 200)), -1)
-    return cv2.GaussianBlur(picture, (3, 3), 0.7)
+    soft: Bytes = cv2.GaussianBlur(picture, (3, 3), 0.7)
+    return soft

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -112,26 +113,26 @@ class Vehicle:
         """Paint it: its roof line from far to near, its visible side, then glass, wheels and lights."""
         body = BODIES[self.body]
         length, height, width = body.size_m
-        outline = np.array(body.profile)
+        outline, layout = np.array(body.profile), _layout(self.body)
         n = len(outline)
-        frame = _Frame(self, view, body)
-        left, depth = frame.at(outline[:, 0], outline[:, 1], -0.5)
-        right, other = frame.at(outline[:, 0], outline[:, 1], 0.5)
+        points, depths = self._project(view, layout.shares * (length, height, width))
+        parts = {name: points[place] for name, place in layout.places.items()}
+        left, right, depth, other = points[:n], points[n : 2 * n], depths[:n], depths[n : 2 * n]
         near, far = float(min(depth.min(), other.min())), float(depth.mean())
         if near < 1.2:
             return
         z, x = self.s_m - view.s_m, self.u_m - view.u_m
         forward = (float(np.cos(self.yaw_rad)), float(np.sin(self.yaw_rad)))
         normals = {"front": forward, "rear": (-forward[0], -forward[1]), "side": (-forward[1], forward[0])}
-        # The camera sees the right-hand side where the line of sight runs against that side's normal.
-        sight_right = forward[0] * x - forward[1] * z < 0
+        # The outline runs clockwise in the image where the right-hand side faces the camera.
+        sight_right = _winding(right) * view.mirror > 0
         side = right if sight_right else left
         normal = normals["side"] if sight_right else (forward[1], -forward[0])
         canvas.begin(body.label, body.category)
         panels = []
         for i in range(n - 1):
             quad = np.array([left[i], left[i + 1], right[i + 1], right[i]])
-            if _signed_area(quad) * view.mirror < 0:
+            if _signed_area(quad) * view.mirror > 0:
                 panels.append((float(depth[i] + depth[i + 1] + other[i] + other[i + 1]), i, quad))
         underside = np.array([left[0], left[n - 1], right[n - 1], right[0]])
         canvas.polygon(underside, dim((16.0, 16.0, 18.0), light.ambient + 0.2), near)
@@ -145,74 +146,84 @@ class Vehicle:
         shade = light.on(normal, z, x)
         canvas.polygon(side, dim(self.colour, shade), near)
         tall = float(np.ptp(side[:, 1]))
+        flank = "right" if sight_right else "left"
         if tall > _DETAIL_PX:
-            self._side(canvas, frame, 0.5 if sight_right else -0.5, shade)
-            self._ends(canvas, frame, light, forward[0] * z + forward[1] * x, shade)
-        self._wheels(canvas, frame, 0.5 if sight_right else -0.5, shade, far)
-        canvas.end()
-
-    def _side(self, canvas: Canvas, frame: _Frame, across: float, shade: float) -> None:
-        body = frame.body
-        lower = frame.at(np.array([0.0, 1.0, 1.0, 0.0]), np.array([0.16, 0.16, 0.32, 0.32]), across)[0]
-        canvas.detail(lower, dim(self.colour, 0.72 * shade))
-        for a, b, c, d in body.windows:
-            slant = 0.05 if body.label == CAR else 0.0
-            pane = frame.at(np.array([a, a + slant, c - slant, c]), np.array([b, d, d, b]), across)[0]
-            canvas.detail(pane, dim(_GLASS, 0.35 + 0.75 * shade))
-
-    def _ends(self, canvas: Canvas, frame: _Frame, light: Light, away: float, shade: float) -> None:
-        """Paint lights, plate and bumper on the end that faces the camera: the rear of what drives away."""
-        along = 0.0 if away > 0 else 1.0
-        tall = 0.44 if frame.body.label == CAR else 0.24
-        plate = frame.face(along, 0.0, tall - 0.16, 0.26, 0.09)
-        canvas.detail(plate, dim((196.0, 186.0, 120.0) if away > 0 else (206.0, 206.0, 200.0), shade))
-        canvas.detail(frame.face(along, 0.0, 0.2, 0.96, 0.1), dim((34.0, 34.0, 36.0), shade))
-        if away <= 0 and frame.body.label == BUS:
-            canvas.detail(frame.face(along, 0.0, 0.62, 0.9, 0.42), dim(_GLASS, 0.3 + shade))
-        for across in (-0.4, 0.4):
-            lamp = frame.face(along, across, tall, 0.16, 0.12)
-            if away > 0:
-                bright = self.braking or light.night
-                canvas.detail(lamp, (255.0, 40.0, 26.0) if bright else dim((150.0, 18.0, 16.0), shade))
-            else:
-                canvas.detail(lamp, (255.0, 250.0, 226.0) if light.ambient < 0.5 else dim((214.0, 216.0, 218.0), shade))
-
-    def _wheels(self, canvas: Canvas, frame: _Frame, across: float, shade: float, depth_m: float) -> None:
-        body = frame.body
-        length, height, _ = body.size_m
-        radius = body.wheel_m
-        for axle in body.wheels:
-            x, y = axle + _CIRCLE[:, 0] * radius / length, (radius + _CIRCLE[:, 1] * radius) / height
-            rim = frame.at(x, y, across)[0]
-            canvas.polygon(rim, dim(_TYRE, 0.4 + 0.6 * shade), depth_m)
+            canvas.detail(parts[f"{flank} sill"], dim(self.colour, 0.72 * shade))
+            for window in range(len(body.windows)):
+                canvas.detail(parts[f"{flank} window {window}"], dim(_GLASS, 0.35 + 0.75 * shade))
+            self._end(canvas, parts, light, forward[0] * z + forward[1] * x > 0, shade)
+        for axle in range(len(body.wheels)):
+            rim = parts[f"{flank} wheel {axle}"]
+            canvas.polygon(rim, dim(_TYRE, 0.4 + 0.6 * shade), far)
             if np.ptp(rim[:, 1]) > 8:
                 hub = (rim - rim.mean(0)) * 0.58 + rim.mean(0)
                 canvas.detail(hub, dim((124.0, 126.0, 130.0), shade))
+        canvas.end()
+
+    def _project(self, view: View, sized: Floats) -> tuple[Floats, Floats]:
+        """Project points (n, 3) given along, up and across the vehicle, in metres."""
+        c, s = np.cos(self.yaw_rad), np.sin(self.yaw_rad)
+        along, up, across = sized[:, 0], sized[:, 1], sized[:, 2]
+        return view.project(self.s_m + c * along - s * across, self.u_m + s * along + c * across, up)
+
+    def _end(self, canvas: Canvas, parts: dict[str, Floats], light: Light, rear: bool, shade: float) -> None:
+        """Paint lights, plate and bumper on the end that faces the camera: the rear of what drives away."""
+        end = "rear" if rear else "front"
+        canvas.detail(parts[f"{end} plate"], dim((196.0, 186.0, 120.0) if rear else (206.0, 206.0, 200.0), shade))
+        canvas.detail(parts[f"{end} bumper"], dim((34.0, 34.0, 36.0), shade))
+        if not rear and BODIES[self.body].label == BUS:
+            canvas.detail(parts["front glass"], dim(_GLASS, 0.3 + shade))
+        for side in ("left", "right"):
+            if rear:
+                bright = self.braking or light.night
+                lamp = (255.0, 40.0, 26.0) if bright else dim((150.0, 18.0, 16.0), shade)
+            else:
+                lamp = (255.0, 250.0, 226.0) if light.ambient < 0.5 else dim((214.0, 216.0, 218.0), shade)
+            canvas.detail(parts[f"{end} {side} lamp"], lamp)
 
 
 _CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 12, False)), np.sin(np.linspace(0, 2 * np.pi, 12, False))], 1)
 
 
-class _Frame:
-    """Projects points given as shares of a vehicle's length, height and width."""
+@dataclass(frozen=True)
+class _Layout:
+    """All points of a body (n, 3) along, up and across, as shares of its size, and where its parts are among them."""
 
-    def __init__(self, vehicle: Vehicle, view: View, body: Body) -> None:
-        self.body = body
-        self._view = view
-        self._place = (vehicle.s_m, vehicle.u_m)
-        self._forward = (np.cos(vehicle.yaw_rad), np.sin(vehicle.yaw_rad))
+    shares: Floats
+    places: dict[str, slice]
 
-    def at(self, along: Floats, up: Floats, across: float | Floats) -> tuple[Floats, Floats]:
-        length, height, width = self.body.size_m
-        x, y = (along - 0.5) * length, across * width
-        c, s = self._forward
-        return self._view.project(self._place[0] + c * x - s * y, self._place[1] + s * x + c * y, up * height)
 
-    def face(self, along: float, across: float, up: float, wide: float, tall: float) -> Floats:
-        """Return a rectangle on the front or rear, all as shares."""
-        y = across + wide * np.array([-0.5, 0.5, 0.5, -0.5])
-        z = up + tall * np.array([-0.5, -0.5, 0.5, 0.5])
-        return self.at(np.full(4, along), z, y)[0]
+@cache
+def _layout(name: str) -> _Layout:
+    """Collect a body's points, so that a vehicle is projected at once: first its outline left, then right."""
+    body = BODIES[name]
+    length, height, _ = body.size_m
+    outline = np.array(body.profile) - (0.5, 0.0)
+    blocks = [np.insert(outline, 2, side, axis=1) for side in (-0.5, 0.5)]
+    places: dict[str, slice] = {}
+
+    def add(part: str, along: Floats, up: Floats, across: Floats) -> None:
+        start = sum(map(len, blocks))
+        blocks.append(np.stack([along - 0.5, up, across], 1))
+        places[part] = slice(start, start + len(along))
+
+    for flank, side in (("left", -0.5), ("right", 0.5)):
+        add(f"{flank} sill", np.array([0, 1.0, 1, 0]), np.array([0.16, 0.16, 0.32, 0.32]), np.full(4, side))
+        slant = 0.05 if body.label == CAR else 0.0
+        for i, (a, b, c, d) in enumerate(body.windows):
+            add(f"{flank} window {i}", np.array([a, a + slant, c - slant, c]), np.array([b, d, d, b]), np.full(4, side))
+        for i, axle in enumerate(body.wheels):
+            rim = _CIRCLE * body.wheel_m + (0.0, body.wheel_m)
+            add(f"{flank} wheel {i}", axle + rim[:, 0] / length, rim[:, 1] / height, np.full(len(rim), side))
+    tall = 0.44 if body.label == CAR else 0.24
+    corners = np.array([[-0.5, -0.5], [-0.5, 0.5], [0.5, 0.5], [0.5, -0.5]])
+    for end, along in (("rear", 0.0), ("front", 1.0)):
+        faces = {"plate": (0.0, tall - 0.16, 0.26, 0.09), "bumper": (0.0, 0.2, 0.96, 0.1),
+                 "glass": (0, 0.62, 0.9, 0.42),
+                 "left lamp": (-0.4, tall, 0.16, 0.12), "right lamp": (0.4, tall, 0.16, 0.12)}  # fmt: skip
+        for part, (across, up, wide, high) in faces.items():
+            add(f"{end} {part}", np.full(4, along), up + high * corners[:, 0], across + wide * corners[:, 1])
+    return _Layout(np.concatenate(blocks), places)
 
 
 def _turn(angle: float) -> Floats:
@@ -225,11 +236,18 @@ def _signed_area(quad: Floats) -> float:
     return float(ax * by - ay * bx)
 
 
+def _winding(outline: Floats) -> float:
+    following = np.roll(outline, -1, 0)
+    return float((outline[:, 0] * following[:, 1] - following[:, 0] * outline[:, 1]).sum())
+
+
 def _inset(quad: Floats, body: Body) -> Floats:
     """Return the window in a panel: of a car nearly all of it, of a bus's rear the upper half."""
     middle = quad.mean(0)
     if body.label == BUS:
         top = (quad[1] + quad[2]) / 2
         middle = middle * 0.5 + top * 0.5
-        return (quad - quad.mean(0)) * np.array([0.84, 0.36]) + middle
-    return (quad - middle) * 0.86 + middle
+        upper: Floats = (quad - quad.mean(0)) * np.array([0.84, 0.36]) + middle
+        return upper
+    pane: Floats = (quad - middle) * 0.86 + middle
+    return pane

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from driving_perception.renderer import textures
-from driving_perception.renderer.canvas import ROAD, Canvas, Colour
+from driving_perception.renderer.canvas import ROAD, Canvas, Colour, Floats
 from driving_perception.renderer.light import Light
 
 _VISIBILITY_M = {"foggy": (35.0, 160.0), "rainy": (180.0, 500.0), "snowy": (120.0, 400.0)}
@@ -34,10 +34,12 @@ def wet_road(canvas: Canvas, horizon: int) -> None:
     depth = min(canvas.height_px - top, top)
     if depth < 8:
         return
-    here = canvas.image[top : top + depth]
+    here = canvas.image[top:]
     mirrored = cv2.blur(canvas.image[top - depth : top][::-1], (5, 23))
+    below = len(here) - depth
+    mirrored = cv2.copyMakeBorder(mirrored, 0, below, 0, 0, cv2.BORDER_REPLICATE)
     wet = cv2.addWeighted(here, 0.62, mirrored, 0.3, 0)
-    cv2.copyTo(wet, ((canvas.ids[top : top + depth] & 31) == ROAD).astype(np.uint8), here)
+    cv2.copyTo(wet, ((canvas.ids[top:] & 31) == ROAD).astype(np.uint8), here)
 
 
 def falling(canvas: Canvas, weather: str, light: Light, rng: np.random.Generator) -> None:
@@ -52,7 +54,7 @@ def falling(canvas: Canvas, weather: str, light: Light, rng: np.random.Generator
     cv2.add(canvas.image, cv2.merge([bright] * 3), canvas.image)
 
 
-def wood(canvas: Canvas, horizon: int, heights: np.ndarray, colour: Colour, label: int) -> None:  # type: ignore[type-arg]
+def skyline(canvas: Canvas, horizon: int, heights: Floats, colour: Colour, label: int) -> None:
     """Paint the silhouette at the horizon: woods or roofs."""
     columns = np.linspace(0, canvas.width_px, len(heights))
     ridge = np.stack([columns, horizon - heights], 1)

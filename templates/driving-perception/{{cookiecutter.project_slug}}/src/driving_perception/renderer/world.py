@@ -100,7 +100,7 @@ def make(rng: np.random.Generator) -> World:
         sensor=sensor.draw(rng, light.night),
         visibility_m=weather.visibility_m(drive.weather, rng),
         still=tuple(_roadside(drive, junctions, crossings, rng)),
-        moving=tuple([*_traffic(drive, rng), *_walkers(drive, crossings, rng)]),
+        moving=(*_traffic(drive, rng), *_walkers(drive, crossings, rng)),
         ego_u_m=_lane_centre(drive, int(rng.integers(drive.lanes[0]))) + rng.normal(0.0, 0.2),
         skyline=(tuple(outline.tolist()), label),
     )
@@ -169,7 +169,9 @@ def _traffic(drive: Scenario, rng: np.random.Generator) -> list[Vehicle | Person
                 s += rng.uniform(5.4, 7.5)
     if drive.place in {"urban", "suburban"} and rng.random() < 0.35:  # crossing or turning
         yaw = rng.choice([-1, 1]) * rng.uniform(0.6, 1.6)
-        traffic.append(Vehicle(str(rng.choice(bodies[:6])), rng.uniform(16, 40), rng.normal(0, 4), yaw, 0.0, _paint(rng)))
+        traffic.append(
+            Vehicle(str(rng.choice(bodies[:6])), rng.uniform(16, 40), rng.normal(0, 4), yaw, 0.0, _paint(rng))
+        )
     return traffic
 
 
@@ -257,8 +259,12 @@ def _fronts(
 def _barriers(
     drive: Scenario, side: int, edge: float, outer: float, gaps: list[tuple[float, float]], rng: np.random.Generator
 ) -> list[Thing]:
-    kinds = {"urban": ["fence", "", "", "wall", ""], "suburban": ["hedge", "wall", "fence", ""],
-             "highway": ["rail", "rail", "wall"], "rural": ["hedge", "fence", "rail", "wall", ""]}[drive.place]  # fmt: skip
+    kinds = {
+        "urban": ["fence", "", "", "wall", ""],
+        "suburban": ["hedge", "wall", "fence", ""],
+        "highway": ["rail", "rail", "wall"],
+        "rural": ["hedge", "fence", "rail", "wall", ""],
+    }[drive.place]
     barriers: list[Thing] = []
     kind = str(rng.choice(kinds))
     at = {"urban": edge + 0.4 if kind == "fence" else outer - 0.2, "highway": edge + 0.8}.get(drive.place, outer)
