@@ -163,6 +163,15 @@ def transfer(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def renderer(result: dict[str, Any]) -> str:
+    """How fast driving scenes are rendered."""
+    rates = ", ".join(
+        f"{row['frames_per_second']:.0f} frames/s at {row['width_px']} × {row['height_px']} (median {row['median_ms']:.1f} ms)"
+        for row in result["rows"]
+    )
+    return f"**Renderer** of road scenes, CPU time of one core, {result['frames']} frames: {rates}."
+
+
 def generation(result: dict[str, Any]) -> str:
     """What generating a project costs."""
     seconds = result["median_seconds"]
@@ -188,6 +197,7 @@ TABLES = {
     "features": features,
     "predict": predict,
     "transfer": transfer,
+    "renderer": renderer,
     "generation": generation,
     "demo": demo,
 }

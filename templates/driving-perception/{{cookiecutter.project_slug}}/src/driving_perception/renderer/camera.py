@@ -75,6 +75,16 @@ class View:
         self.cos_roll, self.sin_roll = np.cos(scenario.roll_rad), np.sin(scenario.roll_rad)
         self._course = np.stack(course.ahead(s_m), 1)
         self._steps = np.diff(self._course, axis=0)
+        self._eye = np.array([u_m, scenario.camera_height_m, 0.0])
+        # From right, up and ahead to column, row and depth: pitch, roll and focal length in one product.
+        f, (cp, sp), (cr, sr) = self.focal_px, (self.cos_pitch, self.sin_pitch), (self.cos_roll, self.sin_roll)
+        self._matrix = np.array(
+            [
+                [self.mirror * f * cr, self.mirror * f * sr, 0.0],
+                [sr * cp * f, -cr * cp * f, -sp],
+                [sr * sp * f, -cr * sp * f, cp],
+            ]
+        )
 
     def shift(self, z_m: Floats) -> Floats:
         """Return the lateral position of the road's centre line relative to the camera at distances `z_m`."""
@@ -104,14 +114,13 @@ class View:
         """Return pixel coordinates (n, 2) and depths (n,) in metres of points in road coordinates."""
         z = s - self.s_m
         course = self._at(z)
-        up = y + course[:, 1] - self.scenario.camera_height_m
-        depth = np.maximum(z * self.cos_pitch - up * self.sin_pitch, 1e-3)
-        scale = self.focal_px / depth
-        right = (u + course[:, 0] - self.u_m) * (self.mirror * scale)
-        down = -(up * self.cos_pitch + z * self.sin_pitch) * scale
-        points = np.empty((len(z), 2))
-        points[:, 0] = self.centre[0] + self.cos_roll * right - self.sin_roll * down
-        points[:, 1] = self.centre[1] + self.sin_roll * right + self.cos_roll * down
+        seen = np.empty((len(z), 3))
+        seen[:, 0] = u + course[:, 0]
+        seen[:, 1] = y + course[:, 1]
+        seen[:, 2] = z
+        seen = (seen - self._eye) @ self._matrix
+        depth = np.maximum(seen[:, 2], 1e-3)
+        points = seen[:, :2] / depth[:, None] + self.centre
         return np.minimum(np.maximum(points, -8000.0), 8000.0), depth
 
     def on_ground(self, s: Floats, u: Floats) -> Floats:

@@ -15,10 +15,13 @@ from driving_perception.renderer.camera import View
 from driving_perception.renderer.canvas import Bytes, Canvas, Floats
 from driving_perception.renderer.light import dim
 from driving_perception.renderer.markings import Lane
+from driving_perception.renderer.people import Cyclist, Person
+from driving_perception.renderer.surroundings import Post
 from driving_perception.renderer.world import Thing, World
 
 FRAMES_PER_SEQUENCE = 8
 _SMALLEST_BOX_PX = 12  # visible pixels below which an object gets no box, at 480 × 360
+_SLIM_SEEN_M = 80.0
 _OCCLUDED = 0.15  # hidden share from which BDD100K's flag is set
 
 
@@ -121,7 +124,8 @@ def _in_sight(things: list[Thing], view: View, far_m: float) -> list[Thing]:
     for thing in things:
         z = thing.s_m - view.s_m
         outside = abs(thing.u_m - view.u_m) * widest > z + 14.0 + 0.004 * z * z
-        if 0.5 - thing.reach_m < z < far_m and not outside:
+        slim = isinstance(thing, (Post, Person, Cyclist))  # a pole further away than that is a small part of a pixel
+        if 0.5 - thing.reach_m < z < (min(far_m, _SLIM_SEEN_M) if slim else far_m) and not outside:
             seen.append(thing)
     return sorted(seen, key=lambda t: (-t.s_m, -abs(t.u_m)))
 

@@ -20,7 +20,7 @@ from driving_perception.renderer.sensor import Sensor
 from driving_perception.renderer.surroundings import Barrier, Building, Post, Tree
 from driving_perception.renderer.vehicles import Vehicle
 
-SEEN_M = 140.0
+SEEN_M = 120.0
 _PAINTS = ((196, 198, 200), (222, 222, 220), (26, 26, 30), (70, 74, 80), (120, 126, 132), (136, 22, 26), (26, 50, 116),
            (36, 74, 54), (176, 150, 96), (208, 186, 38))  # fmt: skip
 
