@@ -166,7 +166,7 @@ def transfer(result: dict[str, Any]) -> str:
 def renderer(result: dict[str, Any]) -> str:
     """How fast driving scenes are rendered."""
     rates = ", ".join(
-        f"{row['frames_per_second']:.0f} frames/s at {row['width_px']} × {row['height_px']} (median {row['median_ms']:.1f} ms)"
+        f"{row['frames_per_second']:.0f} frames/s at {row['width_px']} × {row['height_px']} px"
         for row in result["rows"]
     )
     return f"**Renderer** of road scenes, CPU time of one core, {result['frames']} frames: {rates}."

@@ -119,7 +119,7 @@ class Vehicle:
         parts = {name: points[place] for name, place in layout.places.items()}
         left, right, depth, other = points[:n], points[n : 2 * n], depths[:n], depths[n : 2 * n]
         near, far = float(min(depth.min(), other.min())), float(depth.mean())
-        if near < 1.2:
+        if near < 2.0:  # what is beside the camera would need clipping
             return
         z, x = self.s_m - view.s_m, self.u_m - view.u_m
         forward = (float(np.cos(self.yaw_rad)), float(np.sin(self.yaw_rad)))
