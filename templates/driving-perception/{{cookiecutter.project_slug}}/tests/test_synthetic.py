@@ -20,6 +20,7 @@ ASKED = {"frames": 11, "width_px": 96, "height_px": 72, "seed": 0, "frames_per_s
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eleven frames in six sequences, written in parallel."""
     made = tmp_path_factory.mktemp("synthetic") / "bdd100k"
+    made.mkdir()  # one that is there and empty is filled
     synthetic.write(made, **ASKED)
     return made
 

@@ -44,18 +44,18 @@ def write(
     """Render `frames` frames into `folder`; the same arguments give the same bytes.
 
     Frames are rendered in parallel, one sequence after another per process. What a call leaves is whole: it works in
-    `<folder>.part`, where one that was stopped goes on, and renames that at the end. A `folder` that is there already
-    is kept as it is.
+    `<folder>.part`, where one that was stopped goes on, and renames that at the end. A `folder` that holds anything
+    already is kept as it is.
 
     Args:
-        folder: to be made.
+        folder: to be made; it may be there if it is empty.
         frames: how many.
         width_px: of the images.
         height_px: of the images.
         seed: of the renderer.
         frames_per_sequence: consecutive frames that share a world.
     """
-    if folder.exists():
+    if folder.exists() and any(folder.iterdir()):
         return
     asked = {"frames": frames, "width_px": width_px, "height_px": height_px, "seed": seed,
              "frames_per_sequence": frames_per_sequence}  # fmt: skip
@@ -90,6 +90,8 @@ def write(
             atomic.write_json(path, [frame for note in kept for frame in note[kind]])
     shutil.rmtree(part / "sequences")
     note.unlink()
+    if folder.exists():
+        folder.rmdir()  # empty; Windows would not rename onto it
     part.replace(folder)
 
 

@@ -115,13 +115,14 @@ class Vehicle:
         length, height, width = body.size_m
         outline, layout = np.array(body.profile), _layout(self.body)
         n = len(outline)
-        points, depths = self._project(view, layout.shares * (length, height, width))
-        parts = {name: points[place] for name, place in layout.places.items()}
+        z, x = self.s_m - view.s_m, self.u_m - view.u_m
+        detailed = view.focal_px * height > _DETAIL_PX * z
+        shares = layout.shares if detailed else layout.shares[: 2 * n]
+        points, depths = self._project(view, shares * (length, height, width))
         left, right, depth, other = points[:n], points[n : 2 * n], depths[:n], depths[n : 2 * n]
         near, far = float(min(depth.min(), other.min())), float(depth.mean())
         if near < 2.0:  # what is beside the camera would need clipping
             return
-        z, x = self.s_m - view.s_m, self.u_m - view.u_m
         forward = (float(np.cos(self.yaw_rad)), float(np.sin(self.yaw_rad)))
         normals = {"front": forward, "rear": (-forward[0], -forward[1]), "side": (-forward[1], forward[0])}
         # The outline runs clockwise in the image where the right-hand side faces the camera.
@@ -145,19 +146,19 @@ class Vehicle:
                 canvas.detail(_inset(quad, body), dim(_GLASS if steep else (70.0, 78.0, 88.0), lit))
         shade = light.on(normal, z, x)
         canvas.polygon(side, dim(self.colour, shade), near)
-        tall = float(np.ptp(side[:, 1]))
-        flank = "right" if sight_right else "left"
-        if tall > _DETAIL_PX:
+        if detailed:
+            flank = "right" if sight_right else "left"
+            parts = {name: points[place] for name, place in layout.places.items()}
             canvas.detail(parts[f"{flank} sill"], dim(self.colour, 0.72 * shade))
             for window in range(len(body.windows)):
                 canvas.detail(parts[f"{flank} window {window}"], dim(_GLASS, 0.35 + 0.75 * shade))
             self._end(canvas, parts, light, forward[0] * z + forward[1] * x > 0, shade)
-        for axle in range(len(body.wheels)):
-            rim = parts[f"{flank} wheel {axle}"]
-            canvas.polygon(rim, dim(_TYRE, 0.4 + 0.6 * shade), far)
-            if np.ptp(rim[:, 1]) > 8:
-                hub = (rim - rim.mean(0)) * 0.58 + rim.mean(0)
-                canvas.detail(hub, dim((124.0, 126.0, 130.0), shade))
+            for axle in range(len(body.wheels)):
+                rim = parts[f"{flank} wheel {axle}"]
+                canvas.polygon(rim, dim(_TYRE, 0.4 + 0.6 * shade), far)
+                if np.ptp(rim[:, 1]) > 8:
+                    hub = (rim - rim.mean(0)) * 0.58 + rim.mean(0)
+                    canvas.detail(hub, dim((124.0, 126.0, 130.0), shade))
         canvas.end()
 
     def _project(self, view: View, sized: Floats) -> tuple[Floats, Floats]:
