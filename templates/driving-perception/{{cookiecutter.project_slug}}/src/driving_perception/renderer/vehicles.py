@@ -125,10 +125,14 @@ class Vehicle:
             return
         forward = (float(np.cos(self.yaw_rad)), float(np.sin(self.yaw_rad)))
         normals = {"front": forward, "rear": (-forward[0], -forward[1]), "side": (-forward[1], forward[0])}
-        # The outline runs clockwise in the image where the right-hand side faces the camera.
-        sight_right = _winding(right) * view.mirror > 0
-        side = right if sight_right else left
-        normal = normals["side"] if sight_right else (forward[1], -forward[0])
+        # The outline runs clockwise in the image where the right-hand side faces the camera; of a vehicle straight
+        # ahead neither side does.
+        flank, side = "", right
+        if _winding(right) * view.mirror > 0:
+            flank = "right"
+        elif _winding(left) * view.mirror < 0:
+            flank, side = "left", left
+        normal = normals["side"] if flank == "right" else (forward[1], -forward[0])
         canvas.begin(body.label, body.category)
         panels = []
         for i in range(n - 1):
@@ -145,21 +149,28 @@ class Vehicle:
             if i in body.glass:
                 canvas.detail(_inset(quad, body), dim(_GLASS if steep else (70.0, 78.0, 88.0), lit))
         shade = light.on(normal, z, x)
-        canvas.polygon(side, dim(self.colour, shade), near)
+        if flank:
+            canvas.polygon(side, dim(self.colour, shade), near)
         if detailed:
-            flank = "right" if sight_right else "left"
             parts = {name: points[place] for name, place in layout.places.items()}
-            canvas.detail(parts[f"{flank} sill"], dim(self.colour, 0.72 * shade))
-            for window in range(len(body.windows)):
-                canvas.detail(parts[f"{flank} window {window}"], dim(_GLASS, 0.35 + 0.75 * shade))
-            self._end(canvas, parts, light, forward[0] * z + forward[1] * x > 0, shade)
-            for axle in range(len(body.wheels)):
-                rim = parts[f"{flank} wheel {axle}"]
-                canvas.polygon(rim, dim(_TYRE, 0.4 + 0.6 * shade), far)
-                if np.ptp(rim[:, 1]) > 8:
-                    hub = (rim - rim.mean(0)) * 0.58 + rim.mean(0)
-                    canvas.detail(hub, dim((124.0, 126.0, 130.0), shade))
+            if flank:
+                self._flank(canvas, parts, flank, shade, far)
+            for end, sign in (("rear", -1), ("front", 1)):
+                if _signed_area(parts[f"{end} bumper"]) * view.mirror * sign > 0:
+                    self._end(canvas, parts, light, end == "rear", light.on(normals[end], z, x))
         canvas.end()
+
+    def _flank(self, canvas: Canvas, parts: dict[str, Floats], flank: str, shade: float, depth_m: float) -> None:
+        body = BODIES[self.body]
+        canvas.detail(parts[f"{flank} sill"], dim(self.colour, 0.72 * shade))
+        for window in range(len(body.windows)):
+            canvas.detail(parts[f"{flank} window {window}"], dim(_GLASS, 0.35 + 0.75 * shade))
+        for axle in range(len(body.wheels)):
+            rim = parts[f"{flank} wheel {axle}"]
+            canvas.polygon(rim, dim(_TYRE, 0.4 + 0.6 * shade), depth_m)
+            if np.ptp(rim[:, 1]) > 8:
+                hub = (rim - rim.mean(0)) * 0.58 + rim.mean(0)
+                canvas.detail(hub, dim((124.0, 126.0, 130.0), shade))
 
     def _project(self, view: View, sized: Floats) -> tuple[Floats, Floats]:
         """Project points (n, 3) given along, up and across the vehicle, in metres."""
