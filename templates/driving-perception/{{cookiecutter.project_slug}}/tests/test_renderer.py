@@ -86,7 +86,7 @@ def test_what_is_painted_over_counts_as_hidden() -> None:
     canvas = Canvas(40, 20)
     for x1, x2, label in ((5, 14, CAR), (10, 24, BICYCLE)):
         canvas.begin(label, "car")
-        canvas.polygon(np.array([[x1, 5], [x2, 5], [x2, 14], [x1, 14]], float), (9.0, 9.0, 9.0), 30.0 - x1)
+        canvas.polygon(np.array([[x1, 5], [x2, 5], [x2, 14], [x1, 14]], np.int32), (9.0, 9.0, 9.0), 30.0 - x1)
         canvas.end()
     assert [100, 150] == [instance.area_px for instance in canvas.instances]
     assert [50, 150] == [np.count_nonzero(canvas.visible(i)) for i in (0, 1)]
@@ -97,7 +97,7 @@ def test_a_shape_that_leaves_the_image_is_truncated() -> None:
     """An object over the edge is truncated, and its silhouette counts inside the image only."""
     canvas = Canvas(40, 20)
     canvas.begin(CAR, "car")
-    canvas.polygon(np.array([[-10, 5], [9, 5], [9, 14], [-10, 14]], float), (9.0, 9.0, 9.0), 30.0)
+    canvas.polygon(np.array([[-10, 5], [9, 5], [9, 14], [-10, 14]], np.int32), (9.0, 9.0, 9.0), 30.0)
     canvas.end()
     assert canvas.instances[0].truncated
     assert 100 == canvas.instances[0].area_px

@@ -17,7 +17,7 @@ from driving_perception.renderer.scenario import Scenario
 
 Floats = NDArray[np.float64]
 
-NEAR_M = 0.6  # nothing nearer than this is drawn
+NEAR_M = 1.5  # what reaches nearer is cut off there
 FAR_M = 600.0
 STEP_M = 2.0  # of the tabulated course of the road
 
@@ -46,6 +46,29 @@ class Course:
         sideways = np.cumsum(heading - heading[0]) * STEP_M
         height = np.cumsum(grade - grade[0]) * STEP_M
         return sideways, height
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Points as the camera sees them.
+
+    Attributes:
+        points: (n, 2) column and row.
+        pixels: the same in whole pixels.
+        depth: (n,) metres.
+    """
+
+    points: Floats
+    pixels: NDArray[np.int32]
+    depth: Floats
+
+    def part(self, start: int, end: int) -> Seen:
+        """Return some of them."""
+        return Seen(self.points[start:end], self.pixels[start:end], self.depth[start:end])
+
+    def some(self, which: list[int]) -> Seen:
+        """Return some of them, by their places."""
+        return Seen(self.points[which], self.pixels[which], self.depth[which])
 
 
 class View:
@@ -122,6 +145,14 @@ class View:
         depth = np.maximum(seen[:, 2], 1e-3)
         points = seen[:, :2] / depth[:, None] + self.centre
         return np.minimum(np.maximum(points, -8000.0), 8000.0), depth
+
+    def see(self, corners: Floats) -> Seen:
+        """Project points (n, 3) along, right and up in road coordinates.
+
+        What is nearer than `NEAR_M` is moved along the road to there: that cuts off what runs along the road.
+        """
+        points, depth = self.project(np.maximum(corners[:, 0], self.s_m + NEAR_M), corners[:, 1], corners[:, 2])
+        return Seen(points, np.rint(points).astype(np.int32), depth)
 
     def on_ground(self, s: Floats, u: Floats) -> Floats:
         """Return pixels (n, 2) of points on the road's surface; those behind the camera come from just before it."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from driving_perception.renderer.camera import Seen
+
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
+Pixels = NDArray[np.int32]
+Point = tuple[float, float] | list[float]
 Colour = tuple[float, float, float]
 
 # Cityscapes' train ids.
@@ -22,6 +27,19 @@ _CLASS_BITS = 5  # an id is instance << 5 | class; class 31 stands for IGNORE
 _CLASS_MASK = (1 << _CLASS_BITS) - 1
 _TRAIN_ID = np.full(256, IGNORE, np.uint8)
 _TRAIN_ID[:19] = np.arange(19)
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """A picture with holes.
+
+    Attributes:
+        picture: (h, w, 3).
+        inside: (h, w), 1 where there is something.
+    """
+
+    picture: Bytes
+    inside: Bytes
 
 
 @dataclass
@@ -41,6 +59,11 @@ class Instance:
     area_px: int = 0
     truncated: bool = False
     colour: str = "none"
+
+
+def whole(points: Sequence[Point] | Floats) -> Pixels:
+    """Return points (n, 2) in whole pixels."""
+    return np.rint(points).astype(np.int32)
 
 
 @dataclass
@@ -88,18 +111,19 @@ class Canvas:
         instance.extent = (left, top, right, bottom)
         instance.truncated = x1 < 0 or y1 < 0 or x2 > self.width_px or y2 > self.height_px
 
-    def polygon(self, points: Floats, colour: Colour, depth_m: float) -> None:
+    def polygon(self, corners: Pixels, colour: Colour, depth_m: float) -> None:
         """Fill a polygon (n, 2), convex or not, with one colour; its pixels get the current label."""
-        corners = np.rint(points).astype(np.int32)
-        if self._outside(corners):
+        x, y, width, height = cv2.boundingRect(corners)
+        if self._clipped(x, y, x + width, y + height):
             return
         cv2.fillPoly(self.image, [corners], colour)
         cv2.fillPoly(self.ids, [corners], self._label)
         cv2.fillPoly(self.depth, [corners], depth_m)
 
-    def limb(self, start: Floats, end: Floats, width_px: float, colour: Colour, depth_m: float) -> None:
+    def limb(self, start: Point, end: Point, width_px: float, colour: Colour, depth_m: float) -> None:
         """Draw a thick line."""
-        a, b = np.rint(start).astype(int).tolist(), np.rint(end).astype(int).tolist()
+        (ax, ay), (bx, by) = start, end
+        a, b = (round(ax), round(ay)), (round(bx), round(by))
         thickness = max(1, round(width_px))
         half = thickness // 2
         x1, x2, y1, y2 = min(a[0], b[0]), max(a[0], b[0]), min(a[1], b[1]), max(a[1], b[1])
@@ -108,89 +132,108 @@ class Canvas:
             cv2.line(self.ids, a, b, self._label, thickness)
             cv2.line(self.depth, a, b, depth_m, thickness)
 
-    def disc(self, centre: Floats, radius_px: float, colour: Colour, depth_m: float) -> None:
+    def rings(self, outlines: list[Pixels], width_px: float, colour: Colour, depth_m: float) -> None:
+        """Draw closed thick lines."""
+        thickness = max(1, round(width_px))
+        half = thickness // 2
+        for corners in outlines:
+            x, y, width, height = cv2.boundingRect(corners)
+            if self._clipped(x - half, y - half, x + width + half, y + height + half):
+                return
+        cv2.polylines(self.image, outlines, True, colour, thickness)
+        cv2.polylines(self.ids, outlines, True, self._label, thickness)
+        cv2.polylines(self.depth, outlines, True, depth_m, thickness)
+
+    def disc(self, centre: Point, radius_px: float, colour: Colour, depth_m: float) -> None:
         """Draw a filled circle."""
-        (x, y), radius = np.rint(centre).astype(int).tolist(), max(1, round(radius_px))
+        x, y, radius = round(centre[0]), round(centre[1]), max(1, round(radius_px))
         if not self._clipped(x - radius, y - radius, x + radius + 1, y + radius + 1):
             cv2.circle(self.image, (x, y), radius, colour, -1)
             cv2.circle(self.ids, (x, y), radius, self._label, -1)
             cv2.circle(self.depth, (x, y), radius, depth_m, -1)
 
-    def detail(self, points: Floats, colour: Colour) -> None:
+    def detail(self, corners: Pixels, colour: Colour) -> None:
         """Paint a polygon on the surface of what is there already: the image only."""
-        corners = np.rint(points).astype(np.int32)
         cv2.fillPoly(self.image, [corners], colour)
 
-    def veil(self, points: Floats, depth_m: float) -> None:
-        """Label a polygon that one sees through: all but the image."""
-        corners = np.rint(points).astype(np.int32)
+    def veil(self, corners: Pixels, depth_m: float) -> None:
+        """Label a convex polygon that one sees through: all but the image."""
         cv2.fillConvexPoly(self.ids, corners, self._label)
         cv2.fillConvexPoly(self.depth, corners, depth_m)
 
-    def texture(self, points: Floats, texels: Bytes, gain: float, depth_m: Floats) -> None:
-        """Map `texels` onto a quadrilateral: top left, top right, bottom right, bottom left.
+    def texture(self, face: Seen, texels: Bytes, gain: float) -> None:
+        """Map `texels` (h, w, 3) onto an upright quadrilateral: top left, top right, bottom right, bottom left.
 
         Args:
-            points: (4, 2) pixels.
+            face: its four corners.
             texels: (h, w, 3).
             gain: brightness of the light on it.
-            depth_m: of the four corners; the inverse is linear across a plane.
         """
-        corners = np.rint(points).astype(np.int32)
-        if self._outside(corners):
+        x, y, width, height = cv2.boundingRect(face.pixels)
+        if self._clipped(x, y, x + width, y + height):
             return
-        (left, top), (right, bottom) = corners.min(0), corners.max(0) + 1
-        left, top = max(left, 0), max(top, 0)
-        right, bottom = min(right, self.width_px), min(bottom, self.height_px)
-        height, width = texels.shape[:2]
-        source = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-        offset = np.array([left, top], np.float32)
-        matrix = cv2.getPerspectiveTransform(source, points.astype(np.float32) - offset)
-        size = (int(right - left), int(bottom - top))
+        left, top = max(x, 0), max(y, 0)
+        right, bottom = min(x + width, self.width_px), min(y + height, self.height_px)
+        high, wide = texels.shape[:2]
+        source = np.array([[0, 0], [wide, 0], [wide, high], [0, high]], np.float32)
+        matrix = cv2.getPerspectiveTransform(source, (face.points - (left, top)).astype(np.float32))
+        size = (right - left, bottom - top)
         patch = cv2.warpPerspective(texels, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         if gain != 1.0:
             cv2.convertScaleAbs(patch, patch, gain)
         inside = np.zeros((size[1], size[0]), np.uint8)
-        cv2.fillConvexPoly(inside, corners - offset.astype(np.int32), 255)
+        cv2.fillConvexPoly(inside, face.pixels - np.array((left, top), np.int32), 1)
         cv2.copyTo(patch, inside, self.image[top:bottom, left:right])
-        cv2.fillConvexPoly(self.ids, corners, self._label)
+        cv2.fillConvexPoly(self.ids, face.pixels, self._label)
         # A vertical plane: its inverse depth changes along the image's columns alone, but for the camera's roll.
-        across = np.arange(left, right, dtype=np.float32)
-        (a, b), (x1, x2) = 1.0 / depth_m[:2], points[:2, 0]
+        (a, b), (x1, x2) = (1.0 / face.depth[:2]).tolist(), face.points[:2, 0].tolist()
         slope = (b - a) / (x2 - x1) if abs(x2 - x1) > 0.5 else 0.0
-        plane = 1.0 / np.clip(a + slope * (across - x1), 1.0 / SKY_DEPTH_M, 10.0)
-        rows = np.broadcast_to(plane.astype(np.float32), (size[1], size[0]))
-        cv2.copyTo(np.ascontiguousarray(rows), inside, self.depth[top:bottom, left:right])
+        inverse = a + slope * (np.arange(left, right, dtype=np.float32) - x1)
+        plane = 1.0 / np.minimum(np.maximum(inverse, 1.0 / SKY_DEPTH_M), 1.0)
+        np.copyto(self.depth[top:bottom, left:right], plane, where=inside.view(np.bool_), casting="same_kind")
 
-    def sprite(self, left: int, top: int, picture: Bytes, inside: Bytes, depth_m: float) -> None:
-        """Paste a picture (h, w, 3) where `inside` (h, w) is not 0."""
-        height, width = inside.shape
-        if self._clipped(left, top, left + width, top + height):
+    def sprite(
+        self, left: float, top: float, scale: tuple[float, float], sprite: Sprite, gain: float, depth_m: float
+    ) -> None:
+        """Paste a picture with holes.
+
+        Args:
+            left: column of its left edge.
+            top: row of its upper edge.
+            scale: pixels per texel across and down.
+            sprite: the picture.
+            gain: brightness of the light on it.
+            depth_m: of all of it.
+        """
+        high, wide = sprite.inside.shape
+        x, y = round(left), round(top)
+        x2, y2 = x + max(1, round(wide * scale[0])), y + max(1, round(high * scale[1]))
+        if self._clipped(x, y, x2, y2):
             return
-        x1, y1 = max(left, 0), max(top, 0)
-        x2, y2 = min(left + width, self.width_px), min(top + height, self.height_px)
-        part = (slice(y1 - top, y2 - top), slice(x1 - left, x2 - left))
-        here = (slice(y1, y2), slice(x1, x2))
-        where = inside[part]
-        cv2.copyTo(picture[part], where, self.image[here])
-        shown = where > 0
-        np.putmask(self.ids[here], shown, self._label)
-        np.putmask(self.depth[here], shown, depth_m)
+        x1, y1, x2, y2 = max(x, 0), max(y, 0), min(x2, self.width_px), min(y2, self.height_px)
+        # From pixels to texels, between their centres.
+        a, b = 1 / scale[0], 1 / scale[1]
+        matrix = np.array([[a, 0, (x1 - x + 0.5) * a - 0.5], [0, b, (y1 - y + 0.5) * b - 0.5]])
+        size, edge, inverse = (x2 - x1, y2 - y1), cv2.BORDER_REPLICATE, cv2.WARP_INVERSE_MAP
+        shown = cv2.warpAffine(sprite.inside, matrix, size, flags=cv2.INTER_NEAREST | inverse, borderMode=edge)
+        picture = cv2.warpAffine(sprite.picture, matrix, size, flags=cv2.INTER_LINEAR | inverse, borderMode=edge)
+        if gain != 1.0:
+            cv2.convertScaleAbs(picture, picture, gain)
+        cv2.copyTo(picture, shown, self.image[y1:y2, x1:x2])
+        where = shown.view(np.bool_)
+        np.copyto(self.ids[y1:y2, x1:x2], self._label, where=where, casting="same_kind")
+        np.copyto(self.depth[y1:y2, x1:x2], depth_m, where=where, casting="same_kind")
 
     def mask(self) -> Bytes:
         """Return the labels as train ids (h, w)."""
         mask: Bytes = cv2.LUT((self.ids & _CLASS_MASK).astype(np.uint8), _TRAIN_ID)
         return mask
 
-    def visible(self, index: int) -> NDArray[np.bool_]:
-        """Return which pixels inside the extent of instance `index` show it."""
+    def visible(self, index: int) -> Bytes:
+        """Return which pixels inside the extent of instance `index` show it: 1, others 0."""
         x1, y1, x2, y2 = self.instances[index].extent
-        shown: NDArray[np.bool_] = self.ids[y1:y2, x1:x2] >> _CLASS_BITS == index + 1
+        shown: Bytes = (self.ids[y1:y2, x1:x2] >> _CLASS_BITS == index + 1).view(np.uint8)
         return shown
-
-    def _outside(self, corners: NDArray[np.int32]) -> bool:
-        x, y, width, height = cv2.boundingRect(corners)
-        return self._clipped(x, y, x + width, y + height)
 
     def _clipped(self, x1: int, y1: int, x2: int, y2: int) -> bool:
         """Say whether nothing of a shape is inside the image; widen the open instance's bounds by it."""

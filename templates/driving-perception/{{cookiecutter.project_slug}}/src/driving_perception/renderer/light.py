@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -12,6 +14,10 @@ from driving_perception.renderer import textures
 from driving_perception.renderer.camera import View
 from driving_perception.renderer.canvas import Bytes, Canvas, Colour, Floats
 from driving_perception.renderer.scenario import Scenario
+
+_POOL = 0.34  # light right below a lamp
+_POOL_M = 5.5  # where it has fallen to 1/e
+_POOLS_SEEN_M = 90.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class Light:
 def headlights(z_m: float, x_m: float) -> float:
     """Return the light of the ego's low beam at a place ahead."""
     beam = 1.0 / (1.0 + (z_m / 18.0) ** 2) * min(1.0, z_m / 5.0)
-    return 0.75 * beam * float(np.exp(-((x_m / (2.5 + 0.22 * z_m)) ** 2)))
+    return 0.75 * beam * math.exp(-((x_m / (2.5 + 0.22 * z_m)) ** 2))
 
 
 def dim(colour: Colour, light: float) -> Colour:
@@ -111,20 +117,25 @@ def draw(scenario: Scenario, rng: np.random.Generator) -> Light:
 
 
 def sky(canvas: Canvas, view: View, light: Light, bottom: int) -> None:
-    """Paint the sky down to row `bottom`: a gradient, clouds, the glare around a sun that is ahead."""
-    if bottom <= 0:
-        return
-    width = canvas.width_px
+    """Paint the sky down to row `bottom`, where the horizon is."""
+    if bottom > 0:
+        whole = _sky(light, round(float(view.focal_px), 3), view.mirror, canvas.width_px, canvas.height_px)
+        canvas.image[:bottom] = whole[canvas.height_px - bottom :]
+
+
+@lru_cache(8)
+def _sky(light: Light, focal_px: float, mirror: float, width: int, height: int) -> Bytes:
+    """Return a gradient, clouds, the glare around a sun that is ahead; the last row is the horizon."""
+    above = np.arange(height, 0, -1, dtype=np.float32)
     # Angles above the horizon decide colour and clouds, so that the sky turns with the camera's pitch.
-    up = np.clip((bottom - np.arange(bottom)) / view.focal_px, 0.0, 1.2)
+    up = np.minimum(above / focal_px, 1.2)
     share = np.clip(up * 1.8, 0.0, 1.0)[:, None] ** 0.7
     column = np.array(light.horizon) + share * (np.array(light.zenith) - np.array(light.horizon))
-    clouds = textures.clouds()
     rows = (255 - np.minimum(up * 420, 255)).astype(np.intp)
-    scale = 1024 / (2 * np.pi) / view.focal_px * 3
+    scale = 1024 / (2 * np.pi) / focal_px * 3
     columns = ((np.arange(width) * scale).astype(np.intp) + light.offset_px) & 1023
-    cover = clouds[rows][:, columns]
-    picture = np.empty((bottom, width, 3), np.float32)
+    cover = textures.clouds()[rows][:, columns]
+    picture = np.empty((height, width, 3), np.float32)
     picture[:] = column[:, None]
     if light.cover > -9.0:
         thick = np.clip((cover - light.cover) * 0.9, 0.0, 1.0)[..., None]
@@ -133,20 +144,36 @@ def sky(canvas: Canvas, view: View, light: Light, bottom: int) -> None:
     else:
         picture *= (1.0 + 0.07 * cover)[..., None]
     if light.sun > 0.1 and light.towards_sun[0] > 0.6:
-        across = view.centre[0] + view.mirror * view.focal_px * light.towards_sun[1] / light.towards_sun[0]
-        above = bottom - view.focal_px / light.shadow_per_m
-        distance = (np.arange(width) - across)[None] ** 2 + (np.arange(bottom) - above)[:, None] ** 2
-        picture += 170.0 * np.exp(-distance / (0.35 * view.focal_px) ** 2)[..., None].astype(np.float32)
-    canvas.image[:bottom] = np.minimum(picture, 255.0)
+        across = width / 2 + mirror * focal_px * light.towards_sun[1] / light.towards_sun[0]
+        reach = 0.35 * focal_px
+        beside = np.exp(-(((np.arange(width) - across) / reach) ** 2))
+        over = np.exp(-(((above - focal_px / light.shadow_per_m) / reach) ** 2))
+        picture += (170.0 * over[:, None] * beside).astype(np.float32)[..., None]
+    return np.minimum(picture, 255.0).astype(np.uint8)
 
 
-def ground_gain(view: View, light: Light, z_m: Floats, columns: Floats) -> NDArray[np.float32]:
-    """Return the light on the ground at a distance per row and at columns, (rows, columns)."""
+def ground_gain(view: View, light: Light, z_m: Floats, columns: Floats, lamps: Floats) -> NDArray[np.float32]:
+    """Return the light on the ground at a distance per row and at columns, (rows, columns).
+
+    Args:
+        view: of the camera.
+        light: of the sequence.
+        z_m: distance of each row.
+        columns: in pixels.
+        lamps: (n, 2) along and right, in road coordinates.
+    """
     gain = np.full((len(z_m), len(columns)), light.ambient + 0.8 * light.sun, np.float32)
-    if light.night:
-        x = (columns - view.centre[0])[None] * (z_m / view.focal_px)[:, None]
-        beam = 1.0 / (1.0 + (z_m / 18.0) ** 2) * np.minimum(1.0, z_m / 5.0)
-        gain += (0.9 * beam[:, None] * np.exp(-((x / (2.5 + 0.22 * z_m)[:, None]) ** 2))).astype(np.float32)
+    if not light.night:
+        return gain
+    x = (columns - view.centre[0])[None] * (z_m / view.focal_px)[:, None]
+    beam = 1.0 / (1.0 + (z_m / 18.0) ** 2) * np.minimum(1.0, z_m / 5.0)
+    gain += (0.9 * beam[:, None] * np.exp(-((x / (2.5 + 0.22 * z_m)[:, None]) ** 2))).astype(np.float32)
+    right = view.mirror * x - view.shift(z_m)[:, None]
+    for s, u in lamps.tolist():
+        ahead = s - view.s_m
+        if -_POOL_M < ahead < _POOLS_SEEN_M:
+            along = np.exp(-(((z_m - ahead) / _POOL_M) ** 2))
+            gain += (_POOL * along[:, None] * np.exp(-(((right - u) / _POOL_M) ** 2))).astype(np.float32)
     return gain
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from driving_perception.renderer.camera import View
-from driving_perception.renderer.canvas import BICYCLE, MOTORCYCLE, PERSON, RIDER, Canvas, Colour, Floats
+from driving_perception.renderer.camera import NEAR_M, Seen, View
+from driving_perception.renderer.canvas import BICYCLE, MOTORCYCLE, PERSON, RIDER, Canvas, Colour, Floats, whole
 from driving_perception.renderer.light import Light, dim
 
 
@@ -36,38 +37,43 @@ class Person:
     skin: Colour
     reach_m: float = 0.3
 
-    def footprint(self, view: View, light: Light) -> Floats:
+    def corners(self) -> Floats:
+        """Return feet, hips, shoulders, hands and head (9, 3) along, right and up."""
+        stride = 0.24 * math.sin(self.phase)
+        c, s = math.cos(self.heading_rad), math.sin(self.heading_rad)
+        # Along the walk, across it, up, as shares of the height.
+        joints = np.array([[stride, 0.06, 0.02], [-stride, -0.06, 0.02], [0, 0.05, 0.48], [0, -0.05, 0.48],
+                           [0, 0.1, 0.8], [0, -0.1, 0.8], [-0.7 * stride, 0.14, 0.45], [0.7 * stride, -0.14, 0.45],
+                           [0.02, 0, 0.92]]) * self.height_m  # fmt: skip
+        placed: Floats = joints @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) + (self.s_m, self.u_m, 0.0)
+        return placed
+
+    def footprint(self, light: Light) -> Floats:
         """Return the corners of the shadow on the ground."""
         return _stripe(self.s_m, self.u_m, 0.22, light, self.height_m)
 
-    def draw(self, canvas: Canvas, view: View, light: Light) -> None:
+    def draw(self, canvas: Canvas, view: View, light: Light, seen: Seen) -> None:
         """Paint legs, body, arms and head."""
-        h, stride = self.height_m, 0.24 * np.sin(self.phase)
-        c, s = np.cos(self.heading_rad), np.sin(self.heading_rad)
-        # Feet, hips, shoulders, hands, head: (along the walk, across it, up), as shares of the height.
-        joints = np.array([[stride, 0.06, 0.02], [-stride, -0.06, 0.02], [0, 0.05, 0.48], [0, -0.05, 0.48],
-                           [0, 0.1, 0.8], [0, -0.1, 0.8], [-0.7 * stride, 0.14, 0.45], [0.7 * stride, -0.14, 0.45],
-                           [0.02, 0, 0.92]]) * h  # fmt: skip
-        points, depth = view.project(
-            self.s_m + c * joints[:, 0] - s * joints[:, 1], self.u_m + s * joints[:, 0] + c * joints[:, 1], joints[:, 2]
-        )
-        if depth[0] < 1.5:
+        far = float(seen.depth[0])
+        if far < NEAR_M + 0.1:
             return
-        pixel, far = view.focal_px / depth[0] * h, float(depth[0])
-        lit = light.on((-1.0, 0.0), self.s_m - view.s_m, self.u_m - view.u_m)
+        points = seen.points.tolist()
+        pixel = view.focal_px / far * self.height_m
+        lit = light.on((-1.0, 0.0), far, self.u_m - view.u_m)
         upper, lower, skin = dim(self.clothes[0], lit), dim(self.clothes[1], lit), dim(self.skin, lit)
         canvas.begin(PERSON, "pedestrian")
         canvas.limb(points[7], points[5], 0.07 * pixel, dim(upper, 0.75), far)
         canvas.limb(points[0], points[2], 0.095 * pixel, lower, far)
         canvas.limb(points[1], points[3], 0.095 * pixel, dim(lower, 0.8), far)
-        body = np.array([points[4] + (0, -0.02 * pixel), points[5] + (0, -0.02 * pixel), points[3], points[2]])
-        body[:, 0] += np.sign(body[:, 0] - body[:, 0].mean()) * 0.06 * pixel
-        canvas.polygon(body, upper, far)
+        body = [points[4], points[5], points[3], points[2]]
+        middle, margin = sum(x for x, _ in body) / 4, 0.06 * pixel
+        body = [(x + math.copysign(margin, x - middle), y) for x, y in body]
+        canvas.polygon(whole(body), upper, far)
         canvas.limb(points[6], points[4], 0.07 * pixel, dim(upper, 0.85), far)
         canvas.disc(points[8], 0.068 * pixel, skin, far)
         if pixel > 24:
-            hair = points[8] - (0, 0.03 * pixel)
-            canvas.detail(hair + _CIRCLE * (0.062 * pixel, 0.04 * pixel), dim((40.0, 32.0, 26.0), lit))
+            hair = _CIRCLE * (0.062 * pixel, 0.04 * pixel) + (points[8][0], points[8][1] - 0.03 * pixel)
+            canvas.detail(whole(hair), dim((40.0, 32.0, 26.0), lit))
         canvas.end()
 
 
@@ -94,57 +100,63 @@ class Cyclist:
     clothes: tuple[Colour, Colour]
     reach_m: float = 0.9
 
-    def footprint(self, view: View, light: Light) -> Floats:
+    def corners(self) -> Floats:
+        """Return the points of machine and rider (35, 3) along, right and up, the wheels' rims last."""
+        radius = _MOTOR_WHEEL_M if self.motor else _WHEEL_M
+        along, up = np.concatenate([_FRAME, _CIRCLE * radius + (-0.62, radius), _CIRCLE * radius + (0.62, radius)]).T
+        c, s = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
+        return np.stack([self.s_m + c * along, self.u_m + s * along, up], 1)
+
+    def footprint(self, light: Light) -> Floats:
         """Return the corners of the shadow on the ground."""
         return _stripe(self.s_m, self.u_m, 0.35, light, 1.6 if self.ridden else 0.9)
 
-    def draw(self, canvas: Canvas, view: View, light: Light) -> None:
+    def draw(self, canvas: Canvas, view: View, light: Light, seen: Seen) -> None:
         """Paint the machine, then who rides it."""
-        radius = 0.31 if self.motor else 0.34
-        # Axles, saddle, handlebar, pedals; hips, shoulders, head, hands, knee and foot of the rider: (along, up).
-        x = np.array([-0.62, 0.62, -0.2, 0.42, 0.0, -0.2, 0.1, 0.22, 0.44, 0.12, 0.0])
-        y = np.array([radius, radius, 0.86, 1.0, 0.28, 0.98, 1.46, 1.68, 1.05, 0.66, 0.3])
-        c, s = np.cos(self.yaw_rad), np.sin(self.yaw_rad)
-        ring = np.concatenate([_CIRCLE * radius + (-0.62, radius), _CIRCLE * radius + (0.62, radius)])
-        x, y = np.concatenate([x, ring[:, 0]]), np.concatenate([y, ring[:, 1]])
-        points, depth = view.project(self.s_m + c * x, self.u_m + s * x, y)
-        if depth.min() < 1.5:
+        if seen.depth.min() < NEAR_M + 0.1:
             return
-        far = float(depth[0])
-        pixel = view.focal_px / far
-        lit = light.on((-1.0, 0.0), self.s_m - view.s_m, self.u_m - view.u_m)
+        points, far = seen.points.tolist(), float(seen.depth[0])
+        pixel, across = view.focal_px / far, abs(math.cos(self.yaw_rad))
+        lit = light.on((-1.0, 0.0), far, self.u_m - view.u_m)
         dark, paint = dim((30.0, 30.0, 32.0), lit), dim(self.clothes[0], lit)
         canvas.begin(MOTORCYCLE if self.motor else BICYCLE, "motorcycle" if self.motor else "bicycle")
-        wide = (0.16 if self.motor else 0.05) * pixel
-        for wheel in (points[11:23], points[23:35]):
-            if self.motor:
+        wheels = [seen.pixels[11:23], seen.pixels[23:35]]
+        if self.motor:
+            for wheel in wheels:
                 canvas.polygon(wheel, dark, far)
-            for a, b in zip(wheel, np.roll(wheel, -1, 0), strict=True):
-                canvas.limb(a, b, wide, dark, far)
+        canvas.rings(wheels, (0.16 if self.motor else 0.05) * pixel, dark, far)
         for a, b in ((0, 2), (1, 3), (4, 2), (4, 3), (0, 4), (2, 3)):
             canvas.limb(points[a], points[b], (0.3 if self.motor else 0.05) * pixel, paint, far)
-        bar = 0.28 * pixel * max(abs(float(c)), 0.2)
-        canvas.limb(points[3] - (bar, 0), points[3] + (bar, 0), 0.05 * pixel, dark, far)
+        bar, (x, y) = 0.28 * pixel * max(across, 0.2), points[3]
+        canvas.limb((x - bar, y), (x + bar, y), 0.05 * pixel, dark, far)
         canvas.end()
-        if not self.ridden:
-            return
+        if self.ridden:
+            self._rider(canvas, points, pixel, 0.13 * pixel * across, lit, far)
+
+    def _rider(
+        self, canvas: Canvas, points: list[list[float]], pixel: float, side: float, lit: float, far: float
+    ) -> None:
         upper, lower = dim(self.clothes[0], lit), dim(self.clothes[1], lit)
         canvas.begin(RIDER, "rider")
-        side = np.array([0.13 * pixel * abs(float(c)), 0.0])
-        for sign in (-1, 1):
-            canvas.limb(points[5] + sign * side, points[9] + sign * side, 0.15 * pixel, lower, far)
-            canvas.limb(points[9] + sign * side, points[10] + sign * side, 0.12 * pixel, lower, far)
-            canvas.limb(points[6] + 1.6 * sign * side, points[8] + 1.6 * sign * side, 0.1 * pixel, dim(upper, 0.8), far)
-        torso = np.array(
-            [points[6] - 1.7 * side, points[6] + 1.7 * side, points[5] + 1.2 * side, points[5] - 1.2 * side]
-        )
-        torso[:, 0] += np.array([-1, 1, 1, -1]) * 0.1 * pixel
-        canvas.polygon(torso, upper, far)
+        (hip, low), (shoulder, high), (x, y) = points[5], points[6], points[7]
+        (hand, rest), (knee, bent), (foot, pedal) = points[8:11]
+        for aside in (-side, side):
+            canvas.limb((hip + aside, low), (knee + aside, bent), 0.15 * pixel, lower, far)
+            canvas.limb((knee + aside, bent), (foot + aside, pedal), 0.12 * pixel, lower, far)
+            canvas.limb((shoulder + 1.6 * aside, high), (hand + 1.6 * aside, rest), 0.1 * pixel, dim(upper, 0.8), far)
+        top, base = 1.7 * side + 0.1 * pixel, 1.2 * side + 0.1 * pixel
+        torso = [(shoulder - top, high), (shoulder + top, high), (hip + base, low), (hip - base, low)]
+        canvas.polygon(whole(torso), upper, far)
         canvas.disc(points[7], 0.13 * pixel, dim((188.0, 150.0, 126.0), lit), far)
-        canvas.detail(points[7] - (0, 0.05 * pixel) + _CIRCLE * (0.15 * pixel, 0.1 * pixel), dim(self.clothes[1], lit))
+        helmet = _CIRCLE * (0.15 * pixel, 0.1 * pixel) + (x, y - 0.05 * pixel)
+        canvas.detail(whole(helmet), lower)
         canvas.end()
 
 
+_WHEEL_M, _MOTOR_WHEEL_M = 0.34, 0.31
+# Axles, saddle, handlebar, pedals; hips, shoulders, head, hands, knee and foot of the rider: (along, up) in metres.
+_FRAME = np.array([[-0.62, 0.33], [0.62, 0.33], [-0.2, 0.86], [0.42, 1.0], [0.0, 0.28], [-0.2, 0.98], [0.1, 1.46],
+                   [0.22, 1.68], [0.44, 1.05], [0.12, 0.66], [0.0, 0.3]])  # fmt: skip
 _CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 12, False)), np.sin(np.linspace(0, 2 * np.pi, 12, False))], 1)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from driving_perception.renderer import light as lights
 from driving_perception.renderer import textures
 from driving_perception.renderer.camera import View
-from driving_perception.renderer.canvas import ROAD, SIDEWALK, TERRAIN, Bytes, Canvas
+from driving_perception.renderer.canvas import ROAD, SIDEWALK, TERRAIN, Bytes, Canvas, Floats, Pixels
 from driving_perception.renderer.light import Light
 from driving_perception.renderer.scenario import Scenario
 
@@ -89,7 +89,7 @@ def make(scenario: Scenario, junctions: tuple[Junction, ...], rng: np.random.Gen
     return Ground(materials, labels, junctions)
 
 
-def draw(canvas: Canvas, view: View, ground: Ground, light: Light) -> int:
+def draw(canvas: Canvas, view: View, ground: Ground, light: Light, lamps: Floats) -> int:
     """Paint sky and ground and return the row of the horizon.
 
     The ground is computed upright, row by row (all of a row is equally far), then rolled as the camera is.
@@ -123,19 +123,17 @@ def draw(canvas: Canvas, view: View, ground: Ground, light: Light) -> int:
     sample[..., 0] = across + material.astype(np.int32) * textures.TILE
     sample[..., 1] = (((s * scale).astype(np.int64) & (textures.TILE - 1)) + level * textures.TILE)[:, None]
     picture = cv2.remap(textures.ground(), sample, None, cv2.INTER_NEAREST)
-    picture = _lit(picture, lights.ground_gain(view, light, z, columns[::8]))
+    picture = _lit(picture, lights.ground_gain(view, light, z, columns[::8], lamps))
     _roll(canvas, view, picture, label, depth, horizon, margin)
     return horizon
 
 
-def shadows(canvas: Canvas, horizon: int, polygons: list[NDArray[np.float64]], strength: float) -> None:
-    """Darken the ground inside polygons."""
-    if not polygons:
-        return
+def shadows(canvas: Canvas, horizon: int, polygons: list[Pixels], strength: float) -> None:
+    """Darken the ground inside convex polygons, whose rows count from the horizon."""
     top = max(horizon, 0)
     layer = np.zeros((canvas.height_px - top, canvas.width_px), np.uint8)
     for polygon in polygons:
-        cv2.fillConvexPoly(layer, np.rint(polygon - (0, top)).astype(np.int32), 255)
+        cv2.fillConvexPoly(layer, polygon, 255)
     here = canvas.image[top:]
     cv2.copyTo(cv2.convertScaleAbs(here, None, 1.0 - strength), layer, here)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,18 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driving_perception.renderer import light as lights
-from driving_perception.renderer import markings, road, sensor, weather, world
+from driving_perception.renderer import markings, road, roadside, sensor, weather, world
 from driving_perception.renderer.camera import View
-from driving_perception.renderer.canvas import Bytes, Canvas, Floats
-from driving_perception.renderer.light import dim
+from driving_perception.renderer.canvas import Bytes, Canvas, whole
+from driving_perception.renderer.light import Light, dim
 from driving_perception.renderer.markings import Lane
 from driving_perception.renderer.people import Cyclist, Person
 from driving_perception.renderer.surroundings import Post
-from driving_perception.renderer.world import Thing, World
+from driving_perception.renderer.vehicles import Vehicle
+from driving_perception.renderer.world import Placed, World
 
 FRAMES_PER_SEQUENCE = 8
 _SMALLEST_BOX_PX = 12  # visible pixels below which an object gets no box, at 480 × 360
-_SLIM_SEEN_M = 80.0
+_SLIM_SEEN_M = 80.0  # a pole further away than that is a small part of a pixel
+_SHADOWS_SEEN_M = 70.0
+_CAR_REACH_M = 2.3  # half of its length
 _OCCLUDED = 0.15  # hidden share from which BDD100K's flag is set
 
 
@@ -93,14 +97,13 @@ def render(
     drive, light = place.scenario, place.light
     view = View(drive, place.course, frame * drive.speed_m_per_frame, place.ego_u_m, width_px, height_px)
     canvas = Canvas(width_px, height_px)
-    horizon = road.draw(canvas, view, place.ground, light)
+    horizon = road.draw(canvas, view, place.ground, light, place.lamps)
     _skyline(canvas, view, place, horizon)
     top = max(horizon - round(abs(view.sin_roll) * width_px / 2), 0)
     lanes = markings.draw(canvas, view, place.markings, place.ground.junctions, light, top)
-    things = _in_sight(place.at(frame), view, min(world.SEEN_M, 1.2 * place.visibility_m))
+    things = _in_sight(place.at(frame), view, min(roadside.SEEN_M, 1.2 * place.visibility_m))
     _shadows(canvas, view, things, place, top)
-    for thing in things:
-        thing.draw(canvas, view, light)
+    _paint(canvas, view, things, light)
     if drive.weather == "rainy":
         weather.wet_road(canvas, horizon)
     weather.haze(canvas, light, place.visibility_m)
@@ -117,30 +120,47 @@ def _world(seed: int, sequence: int) -> World:
     return world.make(np.random.default_rng([seed, sequence]))
 
 
-def _in_sight(things: list[Thing], view: View, far_m: float) -> list[Thing]:
+def _in_sight(things: list[Placed], view: View, far_m: float) -> list[Placed]:
     """Return what may be seen, far to near; of two equally far the one further to the side comes first."""
-    widest = 1.0 / np.tan(view.scenario.field_of_view_rad / 2)  # a place is outside when it lies this far to the side
+    widest = 1.0 / math.tan(view.scenario.field_of_view_rad / 2)  # a place is outside when it lies this far to the side
     seen = []
-    for thing in things:
-        z = thing.s_m - view.s_m
-        outside = abs(thing.u_m - view.u_m) * widest > z + 14.0 + 0.004 * z * z
-        slim = isinstance(thing, (Post, Person, Cyclist))  # a pole further away than that is a small part of a pixel
-        if 0.5 - thing.reach_m < z < (min(far_m, _SLIM_SEEN_M) if slim else far_m) and not outside:
-            seen.append(thing)
-    return sorted(seen, key=lambda t: (-t.s_m, -abs(t.u_m)))
-
-
-def _shadows(canvas: Canvas, view: View, things: list[Thing], place: World, top: int) -> None:
-    """Darken the ground where the sun does not reach; without sun, only right below things."""
-    polygons: list[Floats] = []
-    for thing in things:
-        cast = getattr(thing, "footprint", None)
-        if cast is None or thing.s_m - view.s_m > 70:
+    for placed in things:
+        thing, z = placed.thing, placed.s_m - view.s_m
+        if z <= 0.5 - thing.reach_m or z >= far_m or abs(thing.u_m - view.u_m) * widest > z + 14.0 + 0.004 * z * z:
             continue
-        corners = cast(view, place.light)
-        if len(corners):
-            points = view.on_ground(corners[:, 0], corners[:, 1]).astype(np.float32)
-            polygons.append(cv2.convexHull(points)[:, 0].astype(np.float64))
+        if z < _SLIM_SEEN_M or not isinstance(thing, (Post, Person, Cyclist)):
+            seen.append(placed)
+    return sorted(seen, key=_nearness)
+
+
+def _nearness(placed: Placed) -> tuple[float, float]:
+    """Return the key of the order of painting: a vehicle's by its near end, as it may be long, and then by the side."""
+    thing = placed.thing
+    s = placed.s_m - max(thing.reach_m - _CAR_REACH_M, 0.0) if isinstance(thing, Vehicle) else placed.s_m
+    return -s, -abs(thing.u_m)
+
+
+def _paint(canvas: Canvas, view: View, things: list[Placed], light: Light) -> None:
+    """Project all things at once and paint one after the other."""
+    if not things:
+        return
+    seen = view.see(np.concatenate([placed.corners for placed in things]))
+    start = 0
+    for placed in things:
+        end = start + len(placed.corners)
+        placed.thing.draw(canvas, view, light, seen.part(start, end))
+        start = end
+
+
+def _shadows(canvas: Canvas, view: View, things: list[Placed], place: World, top: int) -> None:
+    """Darken the ground where the sun does not reach; without sun, only right below things."""
+    casts = [cast for placed in things if len(cast := placed.footprint) and placed.s_m - view.s_m < _SHADOWS_SEEN_M]
+    if not casts:
+        return
+    corners = np.concatenate(casts)
+    pixels = np.rint(view.on_ground(corners[:, 0], corners[:, 1]) - (0, top)).astype(np.int32)
+    ends = np.cumsum([len(cast) for cast in casts]).tolist()
+    polygons = [cv2.convexHull(pixels[end - len(cast) : end]) for cast, end in zip(casts, ends, strict=True)]
     sun, ambient = place.light.sun, place.light.ambient
     road.shadows(canvas, top, polygons, 0.75 * sun / (sun + ambient) if sun > 0.1 else 0.45)
 
@@ -165,9 +185,9 @@ def _bonnet(canvas: Canvas, place: World) -> None:
     outline = np.concatenate([np.stack([x, arch], 1), [(width, height + 2), (0, height + 2)]])
     canvas.begin(255)
     light = place.light.ambient + 0.5 * place.light.sun
-    canvas.polygon(outline, dim((44.0, 46.0, 50.0), light), 1.0)
+    canvas.polygon(whole(outline), dim((44.0, 46.0, 50.0), light), 1.0)
     shine = np.concatenate([np.stack([x, arch], 1), np.stack([x, arch + 0.25 * tall], 1)[::-1]])
-    canvas.detail(shine, dim((116.0, 120.0, 126.0), light))
+    canvas.detail(whole(shine), dim((116.0, 120.0, 126.0), light))
 
 
 def _boxes(canvas: Canvas) -> list[Box]:
@@ -177,19 +197,19 @@ def _boxes(canvas: Canvas) -> list[Box]:
         if instance.area_px < smallest:
             continue
         visible = canvas.visible(index)
-        area = int(np.count_nonzero(visible))
+        area = cv2.countNonZero(visible)
         if area < smallest:
             continue
-        rows, columns = np.flatnonzero(visible.any(1)), np.flatnonzero(visible.any(0))
-        left, top = instance.extent[:2]
+        x, y, width, height = cv2.boundingRect(visible)
+        left, top = instance.extent[0] + x, instance.extent[1] + y
         hidden = 1.0 - area / instance.area_px
         boxes.append(
             Box(
                 category=instance.category,
-                x1=left + int(columns[0]),
-                y1=top + int(rows[0]),
-                x2=left + int(columns[-1]) + 1,
-                y2=top + int(rows[-1]) + 1,
+                x1=left,
+                y1=top,
+                x2=left + width,
+                y2=top + height,
                 occluded=hidden > _OCCLUDED,
                 truncated=instance.truncated,
                 occlusion=hidden,

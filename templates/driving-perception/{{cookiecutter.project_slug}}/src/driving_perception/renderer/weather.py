@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from driving_perception.renderer import textures
-from driving_perception.renderer.canvas import ROAD, Canvas, Colour, Floats
+from driving_perception.renderer.canvas import ROAD, Canvas, Colour, Floats, whole
 from driving_perception.renderer.light import Light
 
 _VISIBILITY_M = {"foggy": (35.0, 160.0), "rainy": (180.0, 500.0), "snowy": (120.0, 400.0)}
@@ -60,4 +60,4 @@ def skyline(canvas: Canvas, horizon: int, heights: Floats, colour: Colour, label
     ridge = np.stack([columns, horizon - heights], 1)
     canvas.begin(label)
     corners = np.concatenate([ridge, [(canvas.width_px, horizon + 3), (0, horizon + 3)]])
-    canvas.polygon(corners, colour, 400.0)
+    canvas.polygon(whole(corners), colour, 400.0)
