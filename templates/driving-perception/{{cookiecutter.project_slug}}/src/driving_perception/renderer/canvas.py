@@ -22,6 +22,7 @@ ROAD, SIDEWALK, BUILDING, WALL, FENCE, POLE, TRAFFIC_LIGHT, TRAFFIC_SIGN, VEGETA
 SKY, PERSON, RIDER, CAR, TRUCK, BUS, TRAIN, MOTORCYCLE, BICYCLE = range(10, 19)
 IGNORE = 255
 SKY_DEPTH_M = 1000.0
+_FLAT_PX = 5  # a narrower face has one colour
 
 _CLASS_BITS = 5  # an id is instance << 5 | class; class 31 stands for IGNORE
 _CLASS_MASK = (1 << _CLASS_BITS) - 1
@@ -174,6 +175,12 @@ class Canvas:
             return
         left, top = max(x, 0), max(y, 0)
         right, bottom = min(x + width, self.width_px), min(y + height, self.height_px)
+        if right - left < _FLAT_PX:
+            red, green, blue, _ = cv2.mean(texels)
+            cv2.fillConvexPoly(self.image, face.pixels, (red * gain, green * gain, blue * gain))
+            cv2.fillConvexPoly(self.ids, face.pixels, self._label)
+            cv2.fillConvexPoly(self.depth, face.pixels, float(face.depth[0]))
+            return
         high, wide = texels.shape[:2]
         source = np.array([[0, 0], [wide, 0], [wide, high], [0, high]], np.float32)
         matrix = cv2.getPerspectiveTransform(source, (face.points - (left, top)).astype(np.float32))

@@ -71,8 +71,8 @@ def headlights(z_m: float, x_m: float) -> float:
 
 
 def dim(colour: Colour, light: float) -> Colour:
-    """Return a surface's colour under a light."""
-    return (min(colour[0] * light, 255.0), min(colour[1] * light, 255.0), min(colour[2] * light, 255.0))
+    """Return a surface's colour under a light; OpenCV clips what is above 255."""
+    return (colour[0] * light, colour[1] * light, colour[2] * light)
 
 
 def draw(scenario: Scenario, rng: np.random.Generator) -> Light:

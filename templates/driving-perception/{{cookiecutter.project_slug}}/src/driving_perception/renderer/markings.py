@@ -24,6 +24,7 @@ _SHORTEST_M = 1.0  # of a stretch of line
 _MAX_DASHES = 40
 _RIBBON_STEPS = 14
 _LANE_STEPS = 24
+_SHARES = {steps: np.linspace(0.0, 1.0, steps) for steps in (_RIBBON_STEPS, _LANE_STEPS)}
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def _spans(near: float, far: float, gaps: list[tuple[float, float]]) -> list[tup
 def _ahead(start: float, end: float, near: float, steps: int) -> Floats:
     """Return places along the road, dense near the camera."""
     camera = near - NEAR_M
-    places: Floats = camera + (start - camera) * ((end - camera) / (start - camera)) ** np.linspace(0.0, 1.0, steps)
+    places: Floats = camera + (start - camera) * ((end - camera) / (start - camera)) ** _SHARES[steps]
     return places
 
 

@@ -17,7 +17,7 @@ from driving_perception.renderer.scenario import Scenario
 
 KERB_M = 0.14  # its width
 _BIN_M = 0.05
-_HALF_BINS = 640  # the cross-section is tabulated to 32 m on both sides; beyond, its last value goes on
+_HALF_BINS = 16_384  # the cross-section is tabulated to 819 m on both sides, further than is seen
 _MARGIN_PX = 0.05  # of the width: rolling the ground must not uncover corners
 
 
@@ -43,12 +43,12 @@ class Ground:
     """What the ground of a sequence is made of.
 
     Attributes:
-        materials: (profiles, bins) columns of the atlas by cross-section: regular, side road right, left, on both.
+        materials: (profiles, bins) first column in the atlas by cross-section: regular, side road right, left, on both.
         labels: train id of each material on and off the carriageway, (profiles, bins).
         junctions: side roads, in order.
     """
 
-    materials: Bytes
+    materials: NDArray[np.int16]
     labels: Bytes
     junctions: tuple[Junction, ...]
 
@@ -79,14 +79,30 @@ def make(scenario: Scenario, junctions: tuple[Junction, ...], rng: np.random.Gen
     if scenario.parking_m and scenario.place != "highway":
         parked = carriageway & (outside > -scenario.parking_m)
         material[parked] = textures.WORN_ASPHALT if surface == textures.ASPHALT else textures.ASPHALT
-    if snowy:  # tracks are driven free, the rest of the carriageway is not
-        lane = (u - left) % scenario.lane_width_m / scenario.lane_width_m
-        material[carriageway & (np.abs(np.abs(lane - 0.5) - 0.25) > 0.16)] = textures.SNOW
+    if snowy:
+        _tracks(material, carriageway, ((u - left) / scenario.lane_width_m).astype(np.float64), surface, rng)
     materials, labels = np.tile(material, (4, 1)), np.tile(label, (4, 1))
     for profile in range(4):
         side = ((profile & 1) > 0) & (u > 0) | ((profile & 2) > 0) & (u < 0)
         materials[profile, side & ~carriageway], labels[profile, side & ~carriageway] = surface, ROAD
-    return Ground(materials, labels, junctions)
+    return Ground(materials.astype(np.int16) * textures.TILE, labels, junctions)
+
+
+def _tracks(
+    material: Bytes, carriageway: NDArray[np.bool_], lane: Floats, surface: int, rng: np.random.Generator
+) -> None:
+    """Put snow on the carriageway: driven free, to slush or not at all, in tracks that differ from lane to lane."""
+    material[carriageway] = textures.SLUSH
+    if rng.random() < 0.25:
+        return
+    for number in range(max(int(lane[carriageway].max()) + 1, 1)):
+        middle, half, free = 0.5 + rng.normal(0, 0.05), rng.uniform(0.17, 0.25), rng.uniform(0.02, 0.14)
+        place = lane - number
+        mine = carriageway & (place >= 0) & (place < 1)
+        away = np.abs(np.abs(place - middle) - half)
+        material[mine & (away > free + rng.uniform(0.03, 0.1))] = textures.SNOW
+        if rng.random() < 0.7:
+            material[mine & (away < free)] = surface
 
 
 def draw(canvas: Canvas, view: View, ground: Ground, light: Light, lamps: Floats) -> int:
@@ -107,11 +123,11 @@ def draw(canvas: Canvas, view: View, ground: Ground, light: Light, lamps: Floats
     per_column = view.mirror * depth / view.focal_px
     start = -view.shift(z) - per_column * view.centre[0]
     offset = per_column.astype(np.float32)[:, None] * columns.astype(np.float32) + start.astype(np.float32)[:, None]
-    bins = np.clip(offset * (1 / _BIN_M) + _HALF_BINS, 0, 2 * _HALF_BINS - 1).astype(np.int32)
     s = z + view.s_m
-    bins += (_profiles(ground, s) * (2 * _HALF_BINS)).astype(np.int32)[:, None]
-    material = np.take(ground.materials.ravel(), bins)
-    label = np.take(ground.labels.ravel(), bins)
+    first = (_profiles(ground, s) * (2 * _HALF_BINS) + _HALF_BINS).astype(np.float32)
+    bins = (offset * (1 / _BIN_M) + first[:, None]).astype(np.int32)
+    material = np.take(ground.materials.ravel(), bins, mode="clip")
+    label = np.take(ground.labels.ravel(), bins, mode="clip")
 
     # The level of detail follows the size of a pixel on the ground, between its width and its length.
     texel_m = textures.TILE_M / textures.TILE
@@ -120,7 +136,7 @@ def draw(canvas: Canvas, view: View, ground: Ground, light: Light, lamps: Floats
     scale = 1 / (texel_m * 2**level)
     sample = np.empty((*bins.shape, 2), np.int16)
     across = (offset * scale.astype(np.float32)[:, None]).astype(np.int32) & (textures.TILE - 1)
-    sample[..., 0] = across + material.astype(np.int32) * textures.TILE
+    np.add(across, material, out=sample[..., 0], casting="unsafe")
     sample[..., 1] = (((s * scale).astype(np.int64) & (textures.TILE - 1)) + level * textures.TILE)[:, None]
     picture = cv2.remap(textures.ground(), sample, None, cv2.INTER_NEAREST)
     picture = _lit(picture, lights.ground_gain(view, light, z, columns[::8], lamps))
@@ -160,10 +176,9 @@ def _roll(
     size = (canvas.width_px, canvas.height_px)
     matrix = view.roll_matrix.copy()
     matrix[:, 2] += matrix[:, :2] @ (-margin, horizon)  # from the strip's own coordinates
-    where = np.full(label.shape, 255, np.uint8)
-    where = cv2.warpAffine(where, matrix, size, flags=cv2.INTER_NEAREST)
+    labels = cv2.warpAffine(label, matrix, size, flags=cv2.INTER_NEAREST, borderValue=255)
+    where = cv2.compare(labels, 255, cv2.CMP_NE)
     columns = np.broadcast_to(depth.astype(np.float32)[:, None], label.shape)
     cv2.copyTo(cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR), where, canvas.image)
-    labels = cv2.warpAffine(label, matrix, size, flags=cv2.INTER_NEAREST)
     cv2.copyTo(labels.astype(np.uint16), where, canvas.ids)
     cv2.copyTo(cv2.warpAffine(columns, matrix, size, flags=cv2.INTER_NEAREST), where, canvas.depth)

@@ -46,7 +46,7 @@ def _fronts(
     terraced = drive.place == "urban"
     styles = facades.FACADE_STYLES[:5] if terraced else ("house", "brick", "render")
     storeys = rng.uniform(2.2, 5.5) if terraced else rng.uniform(1.7, 2.3)
-    s = rng.uniform(-12, 0)
+    s, hidden_m = rng.uniform(-12, 0), 0.0  # how much of the next gable its neighbour hides
     while s < SEEN_M:
         length = rng.uniform(8, 17) if terraced else rng.uniform(8, 13)
         back = 0.0 if terraced else rng.uniform(3, 9)
@@ -57,9 +57,14 @@ def _fronts(
             tiles: Colour = (104.0, 66.0, 54.0) if rng.random() < 0.5 else (70.0, 70.0, 76.0)
             fronts.append(
                 Building(s + length, length, side * (outer + back), height, rng.uniform(7, 12), style,
-                         int(rng.integers(facades.LOOKS)), roof, tiles)
+                         int(rng.integers(facades.LOOKS)), roof, tiles, gable=height > hidden_m)
             )  # fmt: skip
-        s += length + (0.0 if terraced and rng.random() < 0.85 else rng.uniform(2, 8))
+            hidden_m = height
+        else:
+            hidden_m = 0.0
+        s += length
+        if not terraced or rng.random() > 0.85:
+            s, hidden_m = s + rng.uniform(2, 8), 0.0
         if drive.place in {"rural", "highway"}:
             s += rng.uniform(20, 70)
     return fronts
@@ -131,6 +136,8 @@ def _posts(
         s += rng.uniform(12, 45)
     signal = str(rng.choice(["red", "yellow", "green"], p=[0.42, 0.1, 0.48]))
     for crossing in crossings:
-        if not crossing.zebra or rng.random() < 0.4:
+        if not crossing.zebra or rng.random() < 0.6:
             posts.append(Post(crossing.s_m - 1.0, at, rng.uniform(2.8, 3.4), "light", (0.0, 0.0, 0.0), signal))
+            if side > 0 and rng.random() < 0.4:  # and one beyond the junction
+                posts.append(Post(crossing.s_m + 14.0, at, rng.uniform(2.8, 4.4), "light", (0.0, 0.0, 0.0), signal))
     return posts

@@ -16,8 +16,6 @@ from driving_perception.renderer.camera import View
 from driving_perception.renderer.canvas import Bytes, Canvas, whole
 from driving_perception.renderer.light import Light, dim
 from driving_perception.renderer.markings import Lane
-from driving_perception.renderer.people import Cyclist, Person
-from driving_perception.renderer.surroundings import Post
 from driving_perception.renderer.vehicles import Vehicle
 from driving_perception.renderer.world import Placed, World
 
@@ -123,21 +121,20 @@ def _world(seed: int, sequence: int) -> World:
 def _in_sight(things: list[Placed], view: View, far_m: float) -> list[Placed]:
     """Return what may be seen, far to near; of two equally far the one further to the side comes first."""
     widest = 1.0 / math.tan(view.scenario.field_of_view_rad / 2)  # a place is outside when it lies this far to the side
+    s_m, u_m, slim_m = view.s_m, view.u_m, min(far_m, _SLIM_SEEN_M)
     seen = []
     for placed in things:
-        thing, z = placed.thing, placed.s_m - view.s_m
-        if z <= 0.5 - thing.reach_m or z >= far_m or abs(thing.u_m - view.u_m) * widest > z + 14.0 + 0.004 * z * z:
-            continue
-        if z < _SLIM_SEEN_M or not isinstance(thing, (Post, Person, Cyclist)):
+        z = placed.s_m - s_m
+        inside = 0.5 - placed.reach_m < z < (slim_m if placed.slim else far_m)
+        if inside and abs(placed.u_m - u_m) * widest < z + 14.0 + 0.004 * z * z:
             seen.append(placed)
     return sorted(seen, key=_nearness)
 
 
 def _nearness(placed: Placed) -> tuple[float, float]:
     """Return the key of the order of painting: a vehicle's by its near end, as it may be long, and then by the side."""
-    thing = placed.thing
-    s = placed.s_m - max(thing.reach_m - _CAR_REACH_M, 0.0) if isinstance(thing, Vehicle) else placed.s_m
-    return -s, -abs(thing.u_m)
+    long_m = max(placed.reach_m - _CAR_REACH_M, 0.0) if isinstance(placed.thing, Vehicle) else 0.0
+    return long_m - placed.s_m, -abs(placed.u_m)
 
 
 def _paint(canvas: Canvas, view: View, things: list[Placed], light: Light) -> None:

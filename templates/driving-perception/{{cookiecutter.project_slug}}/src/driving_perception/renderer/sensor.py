@@ -92,8 +92,9 @@ def _noisy(image: Bytes, sensor: Sensor, rng: np.random.Generator) -> Bytes:
     y, x = int(rng.integers(grain.shape[0] - height)), int(rng.integers(grain.shape[1] - width))
     level = np.arange(256)
     deviation = np.sqrt(sensor.read_noise**2 + sensor.shot_noise * level)
-    amount = cv2.LUT(image, np.clip(deviation * 16, 0, 255).astype(np.uint8))
-    noise = cv2.multiply(grain[y : y + height, x : x + width], amount, scale=1 / 256, dtype=cv2.CV_16S)
+    noise = cv2.LUT(image, np.clip(deviation * 16, 0, 255).astype(np.int16))
+    np.multiply(noise, grain[y : y + height, x : x + width], out=noise)
+    np.right_shift(noise, 8, out=noise)
     noisy: Bytes = cv2.add(image, noise, dtype=cv2.CV_8U)
     return noisy
 

@@ -17,8 +17,8 @@ from driving_perception.renderer.canvas import Bytes
 TILE = 256  # texels of one tile of ground, a power of two
 TILE_M = 10.24  # that it covers at its finest level
 LEVELS = 5
-ASPHALT, WORN_ASPHALT, SLABS, GRASS, EARTH, COBBLES, SNOW = range(7)
-GROUNDS = 7
+ASPHALT, WORN_ASPHALT, SLABS, GRASS, EARTH, COBBLES, SNOW, SLUSH = range(8)
+GROUNDS = 8
 
 Array = NDArray[np.float32]
 
@@ -74,8 +74,11 @@ def ground() -> Bytes:
     staggered = (columns + (rows // 6 % 2) * 3) % 6
     cobbles[(rows % 6 == 0) | (staggered == 0)] *= 0.6
     snow = tint(0.6 * noise(rng, size, 3, 5, 0.7) + 0.3 * grain(), (176, 180, 190), (236, 238, 242))
+    # What wheels leave of snow: patches, drawn out along the road.
+    patches = 0.9 * cv2.resize(noise(rng, size, 6, 5, 0.75), (TILE, 4 * TILE))[:TILE] + 0.5 * noise(rng, size, 12, 4)
+    slush = np.where((patches > 0.25)[..., None], 0.85 * snow, 0.75 * asphalt)
     columns_of = []
-    for tile in (asphalt, worn, slabs, grass, earth, cobbles, snow):
+    for tile in (asphalt, worn, slabs, grass, earth, cobbles, snow, slush):
         finest = np.clip(tile, 0, 255).astype(np.uint8)
         levels = [finest]
         for level in range(1, LEVELS):

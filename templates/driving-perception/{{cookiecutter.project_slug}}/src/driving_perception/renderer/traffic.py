@@ -73,13 +73,13 @@ def vehicles(drive: Scenario, rng: np.random.Generator) -> list[Mover]:
 def walkers(drive: Scenario, crossings: tuple[Crossing, ...], rng: np.random.Generator) -> list[Mover]:
     """Return people on pavements and crossings, cyclists and motorcyclists on the road."""
     people: list[Mover] = []
-    number = rng.poisson({"urban": 9.0, "suburban": 3.0, "highway": 0.0, "rural": 0.3}[drive.place])
+    number = rng.poisson({"urban": 13.0, "suburban": 4.0, "highway": 0.0, "rural": 0.4}[drive.place])
     for _ in range(number):
         right = rng.random() < 0.5
         edge = drive.right_edge_m if right else -drive.left_edge_m
         u = (edge + rng.uniform(0.4, max(drive.pavement_m, 1.0) - 0.2)) * (1 if right else -1)
-        s, heading = rng.uniform(4, 70), 0.0 if rng.random() < 0.5 else np.pi
-        if crossings and rng.random() < 0.3:
+        s, heading = 5.0 + 60.0 * rng.beta(1.0, 2.2), 0.0 if rng.random() < 0.5 else np.pi
+        if crossings and rng.random() < 0.35:
             s, u = crossings[0].s_m + rng.uniform(0.3, 2.7), rng.uniform(drive.left_edge_m, drive.right_edge_m)
             heading = rng.choice([-0.5, 0.5]) * np.pi
         speed = 0.3 * float(np.cos(heading)) if abs(np.cos(heading)) > 0.5 else 0.0
@@ -88,13 +88,13 @@ def walkers(drive: Scenario, crossings: tuple[Crossing, ...], rng: np.random.Gen
             Person(s, u, rng.uniform(1.5, 1.9) if rng.random() < 0.9 else 1.2, heading, speed, rng.uniform(0, 6.28),
                    _clothes(rng), skin)
         )  # fmt: skip
-    for _ in range(rng.poisson({"urban": 2.6, "suburban": 1.2, "highway": 0.5, "rural": 0.5}[drive.place])):
+    for _ in range(rng.poisson({"urban": 5.0, "suburban": 2.0, "highway": 0.7, "rural": 0.7}[drive.place])):
         motor = bool(rng.random() < (1.0 if drive.place == "highway" else 0.35))
-        ridden = bool(rng.random() < 0.8) or not drive.pavement_m
+        ridden = bool(rng.random() < 0.65) or not drive.pavement_m
         towards = bool(drive.lanes[1] and rng.random() < 0.4)
         kerb = drive.left_edge_m + 0.8 if towards else drive.right_edge_m - drive.parking_m - 0.7
         u = kerb if ridden else drive.right_edge_m + rng.uniform(0.5, 1.5)
         yaw = (np.pi if towards else 0.0) + rng.normal(0, 0.12 if ridden else 0.9)
         speed = (-0.6 if towards else 0.8) * drive.speed_m_per_frame if ridden else 0.0
-        people.append(Cyclist(rng.uniform(5, 50), u, yaw, speed, motor, ridden, _clothes(rng)))
+        people.append(Cyclist(5.0 + 45.0 * rng.beta(1.0, 2.2), u, yaw, speed, motor, ridden, _clothes(rng)))
     return people

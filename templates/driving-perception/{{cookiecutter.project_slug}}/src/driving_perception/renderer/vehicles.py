@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from driving_perception.renderer.bodies import BODIES, Layout, layout, turned
@@ -14,7 +15,7 @@ from driving_perception.renderer.light import Light, dim
 
 _GLASS: Colour = (38.0, 44.0, 52.0)
 _TYRE: Colour = (22.0, 22.0, 24.0)
-_DETAIL_PX = 9.0  # below this height a vehicle is body and glass only
+_DETAIL_PX = 9.0  # below this height a vehicle is a silhouette with a window
 _WHEEL_PX = 8  # below this height a wheel has no hub
 
 
@@ -47,14 +48,15 @@ class Vehicle:
 
     def corners(self) -> Floats:
         """Return its points (n, 3) along, right and up."""
-        return turned(self.body, self.yaw_rad) + np.array((self.s_m, self.u_m, 0.0))
+        corners: Floats = turned(self.body, self.yaw_rad) + np.array((self.s_m, self.u_m, 0.0))
+        return corners
 
     def footprint(self, light: Light) -> Floats:
         """Return the corners (n, 2), along and right, of its shadow on the ground."""
         length, height, width = BODIES[self.body].size_m
         c, s = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
         at = np.array([[-0.5, -0.5], [-0.5, 0.5], [0.5, 0.5], [0.5, -0.5]]) * (length, width)
-        base = at @ np.array([[c, s], [-s, c]]) + (self.s_m, self.u_m)
+        base: Floats = at @ np.array([[c, s], [-s, c]]) + (self.s_m, self.u_m)
         if light.sun <= 0.1:
             return base
         return np.concatenate([base, base + np.array(light.shadow(0.85 * height))])
@@ -72,6 +74,9 @@ class Vehicle:
         forward = (math.cos(self.yaw_rad), math.sin(self.yaw_rad))
         normals = {"front": forward, "rear": (-forward[0], -forward[1])}
         canvas.begin(body.label, body.category)
+        if view.focal_px * height < _DETAIL_PX * z:
+            self._far(canvas, parts, seen.pixels, light.on(normals["rear" if forward[0] > 0 else "front"], z, x), z)
+            return
         underside = seen.pixels[[0, n - 1, 2 * n - 1, n]]
         canvas.polygon(underside, dim((16.0, 16.0, 18.0), light.ambient + 0.2), near)
         visible = [panel for panel in parts.panels if _area(points, panel) * view.mirror > 0]
@@ -91,17 +96,22 @@ class Vehicle:
             flank, normal, side = "right", (-forward[1], forward[0]), seen.pixels[n : 2 * n]
         elif _winding(points[:n]) * view.mirror < 0:
             flank, normal, side = "left", (forward[1], -forward[0]), seen.pixels[:n]
-        detailed = view.focal_px * height > _DETAIL_PX * z
         if flank:
             shade = light.on(normal, z, x)
             canvas.polygon(side, dim(self.colour, shade), near)
-            if detailed:
-                self._flank(canvas, parts, seen.pixels, flank, shade, z)
-        if detailed:
-            for end, sign in (("rear", -1), ("front", 1)):
-                bumper = parts.places[f"{end} bumper"]
-                if _area(seen.points[bumper].tolist(), (0, 1, 2, 3)) * view.mirror * sign > 0:
-                    self._end(canvas, parts, seen.pixels, light, end == "rear", light.on(normals[end], z, x))
+            self._flank(canvas, parts, seen.pixels, flank, shade, z)
+        for end, sign in (("rear", -1), ("front", 1)):
+            bumper = parts.places[f"{end} bumper"]
+            if _area(seen.points[bumper].tolist(), (0, 1, 2, 3)) * view.mirror * sign > 0:
+                self._end(canvas, parts, seen.pixels, light, end == "rear", light.on(normals[end], z, x))
+        canvas.end()
+
+    def _far(self, canvas: Canvas, parts: Layout, pixels: Pixels, lit: float, depth_m: float) -> None:
+        """Paint silhouette and windows."""
+        hull = cv2.convexHull(pixels[: 2 * parts.outline])[:, 0]
+        canvas.polygon(hull, dim(self.colour, lit), depth_m)
+        for pane in BODIES[self.body].glass[:1]:
+            canvas.detail(pixels[parts.places[f"pane {pane}"]], dim(_GLASS, lit))
         canvas.end()
 
     def _flank(self, canvas: Canvas, parts: Layout, pixels: Pixels, flank: str, shade: float, depth_m: float) -> None:
@@ -139,8 +149,9 @@ class Vehicle:
 
 def _area(points: list[list[float]], quad: tuple[int, int, int, int]) -> float:
     """Return twice the signed area of a quadrilateral."""
-    a, b, c, d = (points[i] for i in quad)
-    return (c[0] - a[0]) * (d[1] - b[1]) - (c[1] - a[1]) * (d[0] - b[0])
+    i, j, k, m = quad
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = points[i], points[j], points[k], points[m]
+    return (cx - ax) * (dy - by) - (cy - ay) * (dx - bx)
 
 
 def _winding(outline: list[list[float]]) -> float:

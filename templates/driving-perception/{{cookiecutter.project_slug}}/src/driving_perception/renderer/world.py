@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,10 +13,11 @@ from driving_perception.renderer.camera import Course, Seen, View
 from driving_perception.renderer.canvas import BUILDING, VEGETATION, Canvas, Floats
 from driving_perception.renderer.light import Light
 from driving_perception.renderer.markings import Crossing, Markings
+from driving_perception.renderer.people import Cyclist, Person
 from driving_perception.renderer.road import Ground, Junction
 from driving_perception.renderer.scenario import Scenario
 from driving_perception.renderer.sensor import Sensor
-from driving_perception.renderer.surroundings import ARM_M
+from driving_perception.renderer.surroundings import ARM_M, Post
 
 
 class Thing(Protocol):
@@ -56,19 +57,25 @@ class Placed:
     Attributes:
         thing: itself, as it stands in the sequence's first frame.
         s_m: its place along the road.
+        u_m: its lateral place.
+        reach_m: how far it reaches towards the camera.
+        slim: from far away it is a small part of a pixel.
         corners: (n, 3) in road coordinates.
         footprint: (n, 2) of its shadow.
     """
 
     thing: Thing
     s_m: float
+    u_m: float
+    reach_m: float
+    slim: bool
     corners: Floats
     footprint: Floats
 
     def moved(self, by_m: float) -> Placed:
         """Return it further along the road."""
         ahead = np.array((by_m, 0.0, 0.0))
-        return Placed(self.thing, self.s_m + by_m, self.corners + ahead, self.footprint + ahead[:2])
+        return replace(self, s_m=self.s_m + by_m, corners=self.corners + ahead, footprint=self.footprint + ahead[:2])
 
 
 @dataclass(frozen=True)
@@ -139,7 +146,8 @@ def make(rng: np.random.Generator) -> World:
 
 
 def _placed(thing: Thing, light: Light) -> Placed:
-    return Placed(thing, thing.s_m, thing.corners(), thing.footprint(light))
+    slim = isinstance(thing, (Post, Person, Cyclist))
+    return Placed(thing, thing.s_m, thing.u_m, thing.reach_m, slim, thing.corners(), thing.footprint(light))
 
 
 def _junctions(drive: Scenario, rng: np.random.Generator) -> tuple[tuple[Crossing, ...], tuple[Junction, ...]]:
