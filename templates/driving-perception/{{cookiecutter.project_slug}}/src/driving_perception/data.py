@@ -195,7 +195,7 @@ def _source(config: Data) -> tuple[str, Path]:
 
 def _rendered(config: Data) -> Path:
     """Return the folder of the synthetic scenes, rendered now where the cache has none of this kind."""
-    from driving_perception import synthetic  # type: ignore[attr-defined, unused-ignore] # imported only where needed
+    from driving_perception import synthetic  # imported only where needed
 
     wanted = f"{config.frames} {config.image_width_px} {config.image_height_px} {config.seed}"
     digest = hashlib.sha256(wanted.encode())

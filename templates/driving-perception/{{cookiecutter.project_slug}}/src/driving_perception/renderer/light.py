@@ -18,6 +18,7 @@ from driving_perception.renderer.scenario import Scenario
 _POOL = 0.34  # light right below a lamp
 _POOL_M = 5.5  # where it has fallen to 1/e
 _POOLS_SEEN_M = 90.0
+_SKY_STEP_PX = 32  # as many rows of sky are computed at a time; most of a sequence needs the same
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,11 @@ def draw(scenario: Scenario, rng: np.random.Generator) -> Light:
     cover = {"clear": rng.uniform(1.2, 3.0), "partly cloudy": rng.uniform(-0.4, 0.7)}.get(scenario.weather, -9.0)
     sunny = cover > -9.0
     ambient, sun = (rng.uniform(0.42, 0.6), rng.uniform(0.45, 0.75)) if sunny else (rng.uniform(0.62, 0.95), 0.0)
-    zenith: Colour = (124.0, 160.0, 222.0)
-    horizon: Colour = (226.0, 236.0, 246.0)
+    bright = rng.uniform(1.0, 1.5)  # the sky is brighter than the ground, more than a camera can hold
+    zenith, horizon = dim((124.0, 160.0, 222.0), bright), dim((226.0, 236.0, 246.0), bright)
     cloud: Colour = (248.0, 249.0, 252.0)
     if not sunny:
-        grey = rng.uniform(176, 250)
+        grey = rng.uniform(200, 290)
         cloud = (grey, grey, grey + rng.uniform(0, 10))
         zenith, horizon = dim(cloud, 0.8), dim(cloud, 1.0)
     if scenario.timeofday == "dawn/dusk":
@@ -119,8 +120,9 @@ def draw(scenario: Scenario, rng: np.random.Generator) -> Light:
 def sky(canvas: Canvas, view: View, light: Light, bottom: int) -> None:
     """Paint the sky down to row `bottom`, where the horizon is."""
     if bottom > 0:
-        whole = _sky(light, round(float(view.focal_px), 3), view.mirror, canvas.width_px, canvas.height_px)
-        canvas.image[:bottom] = whole[canvas.height_px - bottom :]
+        rows = min(-(-(bottom + _SKY_STEP_PX // 4) // _SKY_STEP_PX) * _SKY_STEP_PX, max(canvas.height_px, bottom))
+        painted = _sky(light, round(float(view.focal_px), 3), view.mirror, canvas.width_px, rows)
+        canvas.image[:bottom] = painted[rows - bottom :]
 
 
 @lru_cache(8)

@@ -62,6 +62,13 @@ class Person:
         lit = light.on((-1.0, 0.0), far, self.u_m - view.u_m)
         upper, lower, skin = dim(self.clothes[0], lit), dim(self.clothes[1], lit), dim(self.skin, lit)
         canvas.begin(PERSON, "pedestrian")
+        if pixel < _FAR_PX:
+            hip, shoulder = _between(points[2], points[3]), _between(points[4], points[5])
+            canvas.limb(_between(points[0], points[1]), hip, 0.15 * pixel, lower, far)
+            canvas.limb(hip, shoulder, 0.22 * pixel, upper, far)
+            canvas.disc(points[8], 0.068 * pixel, skin, far)
+            canvas.end()
+            return
         canvas.limb(points[7], points[5], 0.07 * pixel, dim(upper, 0.75), far)
         canvas.limb(points[0], points[2], 0.095 * pixel, lower, far)
         canvas.limb(points[1], points[3], 0.095 * pixel, dim(lower, 0.8), far)
@@ -125,7 +132,7 @@ class Cyclist:
             for wheel in wheels:
                 canvas.polygon(wheel, dark, far)
         canvas.rings(wheels, (0.16 if self.motor else 0.05) * pixel, dark, far)
-        for a, b in ((0, 2), (1, 3), (4, 2), (4, 3), (0, 4), (2, 3)):
+        for a, b in _TUBES if pixel > _FAR_PX / 2 else _TUBES[:2]:
             canvas.limb(points[a], points[b], (0.3 if self.motor else 0.05) * pixel, paint, far)
         bar, (x, y) = 0.28 * pixel * max(across, 0.2), points[3]
         canvas.limb((x - bar, y), (x + bar, y), 0.05 * pixel, dark, far)
@@ -140,7 +147,7 @@ class Cyclist:
         canvas.begin(RIDER, "rider")
         (hip, low), (shoulder, high), (x, y) = points[5], points[6], points[7]
         (hand, rest), (knee, bent), (foot, pedal) = points[8:11]
-        for aside in (-side, side):
+        for aside in (-side, side) if pixel > _FAR_PX / 2 else (0.0,):
             canvas.limb((hip + aside, low), (knee + aside, bent), 0.15 * pixel, lower, far)
             canvas.limb((knee + aside, bent), (foot + aside, pedal), 0.12 * pixel, lower, far)
             canvas.limb((shoulder + 1.6 * aside, high), (hand + 1.6 * aside, rest), 0.1 * pixel, dim(upper, 0.8), far)
@@ -153,6 +160,8 @@ class Cyclist:
         canvas.end()
 
 
+_FAR_PX = 18.0  # below this height someone is legs, body and head
+_TUBES = ((2, 3), (4, 2), (4, 3), (0, 2), (1, 3), (0, 4))
 _WHEEL_M, _MOTOR_WHEEL_M = 0.34, 0.31
 # Axles, saddle, handlebar, pedals; hips, shoulders, head, hands, knee and foot of the rider: (along, up) in metres.
 _FRAME = np.array([[-0.62, 0.33], [0.62, 0.33], [-0.2, 0.86], [0.42, 1.0], [0.0, 0.28], [-0.2, 0.98], [0.1, 1.46],
@@ -166,3 +175,7 @@ def _stripe(s: float, u: float, half: float, light: Light, height: float) -> Flo
     if light.sun <= 0.1:
         return base
     return np.concatenate([base, base + np.array(light.shadow(height))])
+
+
+def _between(a: list[float], b: list[float]) -> tuple[float, float]:
+    return (a[0] + b[0]) / 2, (a[1] + b[1]) / 2

@@ -51,7 +51,7 @@ def _fronts(
         length = rng.uniform(8, 17) if terraced else rng.uniform(8, 13)
         back = 0.0 if terraced else rng.uniform(3, 9)
         if not _in_gap(s, s + length, gaps) and rng.random() < (0.93 if terraced else 0.75):
-            style = str(rng.choice(styles))
+            style = styles[rng.integers(len(styles))]
             height = 3.1 * (storeys * rng.uniform(0.75, 1.3))
             roof = 0.0 if style in {"glass", "concrete"} else rng.uniform(1.5, 3.5)
             tiles: Colour = (104.0, 66.0, 54.0) if rng.random() < 0.5 else (70.0, 70.0, 76.0)
@@ -127,7 +127,7 @@ def _posts(
         s += apart
     s = rng.uniform(6, 30)
     while s < 110:
-        kind = str(rng.choice(["round", "triangle", "panel", "panel", ""]))
+        kind = ("round", "triangle", "panel", "panel", "")[rng.integers(5)]
         colour: Colour = ((24.0, 66.0, 150.0), (20.0, 96.0, 62.0), (214.0, 210.0, 200.0))[rng.integers(3)]
         height = rng.uniform(2.2, 3.0)
         if drive.place == "highway" and side > 0 and rng.random() < 0.4:

@@ -99,7 +99,7 @@ def render(
     _skyline(canvas, view, place, horizon)
     top = max(horizon - round(abs(view.sin_roll) * width_px / 2), 0)
     lanes = markings.draw(canvas, view, place.markings, place.ground.junctions, light, top)
-    things = _in_sight(place.at(frame), view, min(roadside.SEEN_M, 1.2 * place.visibility_m))
+    things = _in_sight(place.things, frame, view, min(roadside.SEEN_M, 1.2 * place.visibility_m))
     _shadows(canvas, view, things, place, top)
     _paint(canvas, view, things, light)
     if drive.weather == "rainy":
@@ -118,16 +118,17 @@ def _world(seed: int, sequence: int) -> World:
     return world.make(np.random.default_rng([seed, sequence]))
 
 
-def _in_sight(things: list[Placed], view: View, far_m: float) -> list[Placed]:
+def _in_sight(things: tuple[Placed, ...], frame: int, view: View, far_m: float) -> list[Placed]:
     """Return what may be seen, far to near; of two equally far the one further to the side comes first."""
     widest = 1.0 / math.tan(view.scenario.field_of_view_rad / 2)  # a place is outside when it lies this far to the side
     s_m, u_m, slim_m = view.s_m, view.u_m, min(far_m, _SLIM_SEEN_M)
     seen = []
     for placed in things:
-        z = placed.s_m - s_m
+        ahead_m = frame * placed.speed_m
+        z = placed.s_m + ahead_m - s_m
         inside = 0.5 - placed.reach_m < z < (slim_m if placed.slim else far_m)
         if inside and abs(placed.u_m - u_m) * widest < z + 14.0 + 0.004 * z * z:
-            seen.append(placed)
+            seen.append(placed.moved(ahead_m) if ahead_m else placed)
     return sorted(seen, key=_nearness)
 
 

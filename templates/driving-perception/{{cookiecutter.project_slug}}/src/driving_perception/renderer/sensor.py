@@ -43,12 +43,12 @@ def draw(rng: np.random.Generator, night: bool) -> Sensor:
     """Draw a camera."""
     warm = rng.normal(0.0, 0.05)
     return Sensor(
-        target=rng.uniform(38.0, 70.0) if night else rng.uniform(66.0, 140.0),
+        target=rng.uniform(38.0, 70.0) if night else rng.uniform(60.0, 122.0),
         strength=rng.uniform(0.5, 0.95),
         balance=(1.0 + warm, 1.0 + rng.normal(0.0, 0.015), 1.0 - warm),
-        contrast=rng.uniform(1.0, 1.6),
+        contrast=rng.uniform(1.15, 2.2),
         vignette=rng.uniform(0.0, 0.35),
-        blur_px=rng.uniform(0.1, 0.6) if rng.random() < 0.85 else rng.uniform(0.6, 1.4),
+        blur_px=rng.uniform(0.1, 0.6) if rng.random() < 0.9 else rng.uniform(0.6, 1.4),
         read_noise=rng.uniform(0.5, 2.5) + (3.0 if night else 0.0),
         shot_noise=rng.uniform(0.02, 0.2),
         jpeg_quality=int(rng.integers(70, 97)),

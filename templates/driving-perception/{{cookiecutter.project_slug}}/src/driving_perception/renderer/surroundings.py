@@ -53,12 +53,10 @@ class Tree:
 
     def footprint(self, light: Light) -> Floats:
         """Return the corners of its shadow on the ground."""
-        half = 0.38 * (self.height_m - self.trunk_m)
-        angle = np.linspace(0, 2 * np.pi, 9)[:-1]
-        crown = np.stack([self.s_m + half * np.cos(angle), self.u_m + half * np.sin(angle)], 1)
         if light.sun <= 0.1 or self.bare:
-            return crown[:0]
-        cast: Floats = crown + np.array(light.shadow((self.height_m + self.trunk_m) / 2))
+            return np.empty((0, 2))
+        half, (along, right) = 0.38 * (self.height_m - self.trunk_m), light.shadow((self.height_m + self.trunk_m) / 2)
+        cast: Floats = half * _ROUND + np.array((self.s_m + along, self.u_m + right))
         return cast
 
     def draw(self, canvas: Canvas, view: View, light: Light, seen: Seen) -> None:

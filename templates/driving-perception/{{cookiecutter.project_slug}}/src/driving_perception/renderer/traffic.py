@@ -40,14 +40,14 @@ def vehicles(drive: Scenario, rng: np.random.Generator) -> list[Mover]:
         share = np.array([0.16, 0.2, 0.12, 0.18, 0.1, 0.2, 0.0, 0.04, 0.0])
     elif drive.place == "urban":
         share = np.array([0.23, 0.18, 0.11, 0.14, 0.09, 0.07, 0.07, 0.05, 0.06])
-    share = share / share.sum()
+    share = np.cumsum(share / share.sum())[:-1]
     traffic: list[Mover] = []
     dense = {"urban": 20.0, "suburban": 42.0, "highway": 26.0, "rural": 70.0}[drive.place] * rng.uniform(0.6, 1.6)
     for lane in range(-drive.lanes[1], drive.lanes[0]):
         s = rng.uniform(7, 7 + dense)
         flow = drive.speed_m_per_frame * (rng.uniform(0.7, 1.3) if lane >= 0 else -rng.uniform(0.6, 1.4))
         while s < SEEN_M:
-            body = str(rng.choice(bodies, p=share))
+            body = bodies[int(np.searchsorted(share, rng.random()))]
             yaw = (0.0 if lane >= 0 else np.pi) + rng.normal(0, 0.03)
             u = lane_centre(drive, lane) + rng.normal(0, 0.2)
             if body in {"lorry", "bus", "coach", "tram"}:
@@ -59,7 +59,7 @@ def vehicles(drive: Scenario, rng: np.random.Generator) -> list[Mover]:
             s, busy = rng.uniform(-2, 8), rng.uniform(0.2, 0.95)
             while s < 100:
                 if rng.random() < busy:
-                    body = str(rng.choice(bodies[:5]))
+                    body = bodies[rng.integers(5)]
                     traffic.append(Vehicle(body, s, side, yaw + rng.normal(0, 0.03), 0.0, _paint(rng)))
                 s += rng.uniform(5.4, 7.5)
     if drive.place in {"urban", "suburban"} and rng.random() < 0.35:  # crossing or turning
@@ -81,7 +81,7 @@ def walkers(drive: Scenario, crossings: tuple[Crossing, ...], rng: np.random.Gen
         s, heading = 5.0 + 60.0 * rng.beta(1.0, 2.2), 0.0 if rng.random() < 0.5 else np.pi
         if crossings and rng.random() < 0.35:
             s, u = crossings[0].s_m + rng.uniform(0.3, 2.7), rng.uniform(drive.left_edge_m, drive.right_edge_m)
-            heading = rng.choice([-0.5, 0.5]) * np.pi
+            heading = (rng.integers(2) - 0.5) * np.pi
         speed = 0.3 * float(np.cos(heading)) if abs(np.cos(heading)) > 0.5 else 0.0
         skin = tuple((np.array([206, 164, 138]) * rng.uniform(0.4, 1.05)).tolist())
         people.append(

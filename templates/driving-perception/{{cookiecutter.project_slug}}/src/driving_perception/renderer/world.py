@@ -59,6 +59,7 @@ class Placed:
         s_m: its place along the road.
         u_m: its lateral place.
         reach_m: how far it reaches towards the camera.
+        speed_m: how far it moves along the road from frame to frame.
         slim: from far away it is a small part of a pixel.
         corners: (n, 3) in road coordinates.
         footprint: (n, 2) of its shadow.
@@ -68,6 +69,7 @@ class Placed:
     s_m: float
     u_m: float
     reach_m: float
+    speed_m: float
     slim: bool
     corners: Floats
     footprint: Floats
@@ -90,8 +92,7 @@ class World:
         light: of the hour.
         sensor: of the camera.
         visibility_m: through the air.
-        still: what does not move.
-        moving: what does, and how far from frame to frame.
+        things: what stands or moves there.
         lamps: (n, 2) where lamps stand, along and right.
         ego_u_m: lateral place of the camera.
         skyline: heights in degrees of what stands at the horizon, and its class.
@@ -104,15 +105,10 @@ class World:
     light: Light
     sensor: Sensor
     visibility_m: float
-    still: tuple[Placed, ...]
-    moving: tuple[tuple[Placed, float], ...]
+    things: tuple[Placed, ...]
     lamps: Floats
     ego_u_m: float
     skyline: tuple[tuple[float, ...], int]
-
-    def at(self, frame: int) -> list[Placed]:
-        """Return what there is in frame `frame` of the sequence."""
-        return [*self.still, *(placed.moved(frame * speed_m) for placed, speed_m in self.moving)]
 
 
 def make(rng: np.random.Generator) -> World:
@@ -137,17 +133,16 @@ def make(rng: np.random.Generator) -> World:
         light=light,
         sensor=sensor.draw(rng, light.night),
         visibility_m=weather.visibility_m(drive.weather, rng),
-        still=tuple(_placed(thing, light) for thing in still),
-        moving=tuple((_placed(thing, light), thing.speed_m) for thing in moving),
+        things=(*(_placed(thing, light, 0.0) for thing in still), *(_placed(m, light, m.speed_m) for m in moving)),
         lamps=np.array(lamps).reshape(-1, 2),
         ego_u_m=traffic.lane_centre(drive, int(rng.integers(drive.lanes[0]))) + rng.normal(0.0, 0.2),
         skyline=(tuple(outline.tolist()), label),
     )
 
 
-def _placed(thing: Thing, light: Light) -> Placed:
+def _placed(thing: Thing, light: Light, speed_m: float) -> Placed:
     slim = isinstance(thing, (Post, Person, Cyclist))
-    return Placed(thing, thing.s_m, thing.u_m, thing.reach_m, slim, thing.corners(), thing.footprint(light))
+    return Placed(thing, thing.s_m, thing.u_m, thing.reach_m, speed_m, slim, thing.corners(), thing.footprint(light))
 
 
 def _junctions(drive: Scenario, rng: np.random.Generator) -> tuple[tuple[Crossing, ...], tuple[Junction, ...]]:
