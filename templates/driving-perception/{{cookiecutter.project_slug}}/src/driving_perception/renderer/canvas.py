@@ -107,8 +107,7 @@ class Canvas:
         left, top, right, bottom = max(x1, 0), max(y1, 0), min(x2, self.width_px), min(y2, self.height_px)
         if left >= right or top >= bottom:
             return
-        mine = self.ids[top:bottom, left:right] >> _CLASS_BITS == len(self.instances)
-        instance.area_px = int(np.count_nonzero(mine))
+        instance.area_px = int(np.count_nonzero(self.ids[top:bottom, left:right] == self._label))
         instance.extent = (left, top, right, bottom)
         instance.truncated = x1 < 0 or y1 < 0 or x2 > self.width_px or y2 > self.height_px
 
@@ -123,11 +122,11 @@ class Canvas:
 
     def limb(self, start: Point, end: Point, width_px: float, colour: Colour, depth_m: float) -> None:
         """Draw a thick line."""
-        (ax, ay), (bx, by) = start, end
-        a, b = (round(ax), round(ay)), (round(bx), round(by))
+        a, b = (round(start[0]), round(start[1])), (round(end[0]), round(end[1]))
         thickness = max(1, round(width_px))
         half = thickness // 2
-        x1, x2, y1, y2 = min(a[0], b[0]), max(a[0], b[0]), min(a[1], b[1]), max(a[1], b[1])
+        x1, x2 = (a[0], b[0]) if a[0] < b[0] else (b[0], a[0])
+        y1, y2 = (a[1], b[1]) if a[1] < b[1] else (b[1], a[1])
         if not self._clipped(x1 - half, y1 - half, x2 + half + 1, y2 + half + 1):
             cv2.line(self.image, a, b, colour, thickness)
             cv2.line(self.ids, a, b, self._label, thickness)
@@ -175,7 +174,7 @@ class Canvas:
             return
         left, top = max(x, 0), max(y, 0)
         right, bottom = min(x + width, self.width_px), min(y + height, self.height_px)
-        if right - left < _FLAT_PX:
+        if min(right - left, bottom - top) < _FLAT_PX:
             red, green, blue, _ = cv2.mean(texels)
             cv2.fillConvexPoly(self.image, face.pixels, (red * gain, green * gain, blue * gain))
             cv2.fillConvexPoly(self.ids, face.pixels, self._label)
@@ -244,7 +243,7 @@ class Canvas:
 
     def _clipped(self, x1: int, y1: int, x2: int, y2: int) -> bool:
         """Say whether nothing of a shape is inside the image; widen the open instance's bounds by it."""
-        if self._label >> _CLASS_BITS:
+        if self._label > _CLASS_MASK:
             b = self._bounds
             self._bounds = [min(b[0], x1), min(b[1], y1), max(b[2], x2), max(b[3], y2)] if b else [x1, y1, x2, y2]
         return x2 <= 0 or y2 <= 0 or x1 >= self.width_px or y1 >= self.height_px

@@ -60,8 +60,8 @@ def ground() -> Bytes:
 
     fine, coarse = noise(rng, size, 24, 4, 0.9), noise(rng, size, 2, 4)
     rows, columns = np.mgrid[:TILE, :TILE]
-    asphalt = tint(0.45 * coarse + 0.5 * fine + 0.55 * grain(), (66, 67, 70), (132, 131, 129))
-    worn = tint(0.8 * noise(rng, size, 2, 4) + 0.5 * fine + 0.5 * grain(), (76, 75, 74), (154, 150, 144))
+    asphalt = tint(0.45 * coarse + 0.5 * fine + 0.55 * grain(), (76, 77, 80), (124, 123, 121))
+    worn = tint(0.8 * noise(rng, size, 2, 4) + 0.5 * fine + 0.5 * grain(), (84, 83, 82), (142, 138, 133))
     cracks = np.abs(noise(rng, size, 3, 4)) < 0.035
     worn[cracks] *= 0.6
     slabs = tint(0.5 * coarse + 0.5 * fine + 0.4 * grain(), (98, 94, 90), (164, 158, 148))
