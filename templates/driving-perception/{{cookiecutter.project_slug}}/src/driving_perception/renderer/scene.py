@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driving_perception.renderer import light as lights
-from driving_perception.renderer import markings, road, roadside, sensor, weather, world
+from driving_perception.renderer import paint, road, roadside, sensor, weather, world
 from driving_perception.renderer.camera import View
 from driving_perception.renderer.canvas import Bytes, Canvas, whole
 from driving_perception.renderer.light import Light, dim
-from driving_perception.renderer.markings import Lane
+from driving_perception.renderer.paint import Lane
 from driving_perception.renderer.vehicles import Vehicle
 from driving_perception.renderer.world import Placed, World
 
@@ -98,7 +98,7 @@ def render(
     horizon = road.draw(canvas, view, place.ground, light, place.lamps)
     _skyline(canvas, view, place, horizon)
     top = max(horizon - round(abs(view.sin_roll) * width_px / 2), 0)
-    lanes = markings.draw(canvas, view, place.markings, place.ground.junctions, light, top)
+    lanes = paint.draw(canvas, view, place.markings, place.ground.junctions, light, top)
     things = _in_sight(place.things, frame, view, min(roadside.SEEN_M, 1.2 * place.visibility_m))
     _shadows(canvas, view, things, place, top)
     _paint(canvas, view, things, light)
