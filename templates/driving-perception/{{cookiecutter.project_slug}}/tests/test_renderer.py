@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from driving_perception.renderer import Scene, render
+from driving_perception.renderer import light as lights
+from driving_perception.renderer.camera import NEAR_M, Course, View
 from driving_perception.renderer.canvas import BICYCLE, CAR, ROAD, SIDEWALK, Canvas
-from driving_perception.renderer.scenario import SCENES, TIMES_OF_DAY, WEATHERS
+from driving_perception.renderer.scenario import SCENES, TIMES_OF_DAY, WEATHERS, draw
+from driving_perception.renderer.vehicles import Vehicle
 
 WIDTH, HEIGHT = 240, 180
 OBJECTS = ("pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
@@ -101,6 +104,19 @@ def test_a_shape_that_leaves_the_image_is_truncated() -> None:
     canvas.end()
     assert canvas.instances[0].truncated
     assert 100 == canvas.instances[0].area_px
+
+
+def test_what_reaches_past_the_camera_is_cut_off() -> None:
+    """A bus whose end is behind the camera is painted up to the image's edge, nowhere much nearer than `NEAR_M`."""
+    scenario = draw(np.random.default_rng(0))
+    view = View(scenario, Course(0.0, 0.0, (0.0, 0.0, 0.0, 0.0)), 0.0, 0.0, WIDTH, HEIGHT)
+    canvas = Canvas(WIDTH, HEIGHT)
+    bus = Vehicle("bus", 5.0, 3.0, 0.0, 0.0, (90.0, 90.0, 90.0))
+    assert bus.reach_m > bus.s_m
+    bus.draw(canvas, view, lights.draw(scenario, np.random.default_rng(0)), view.see(bus.corners()))
+    assert canvas.instances[0].truncated
+    assert canvas.instances[0].area_px > 0.05 * WIDTH * HEIGHT
+    assert canvas.depth.min() >= NEAR_M - 0.2
 
 
 def test_flags_of_boxes_follow_their_occlusion(scenes: list[Scene]) -> None:
