@@ -31,6 +31,7 @@ FRAMEWORKS = {
         "device",
     },
     "xgboost": {
+        "microbench",
         "fit_xgboost",
         "external_memory",  # a matrix of XGBoost's on disk
         "fit_dask",  # XGBoost's own training on a cluster

@@ -221,6 +221,20 @@ def estimate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "gpu", "tpu"), help="the same as --set train.device=...")
     parser.add_argument("--target", type=float, metavar="SCORE", help="also say when the watched score gets there")
     parser.add_argument(
+        "--what-if",
+        nargs="*",
+        metavar="CHANGE",
+        help="also other sizes and machines, with cost: rows=10 or rows=2,epochs=0.5; without CHANGE, the usual ones",
+    )
+    parser.add_argument(
+        "--machine",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="a machine measured by `python -m paceline bench-machine` there; may be repeated",
+    )
+    parser.add_argument(
         "--runs", type=Path, default=RUNS, metavar="FOLDER", help="earlier runs to learn from (default: %(default)s)"
     )
 

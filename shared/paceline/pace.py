@@ -50,12 +50,20 @@ class Estimated(Exception):  # noqa: N818 -- not an error: a run that was starte
         self.prediction = prediction
 
 
-def estimate_only(start: Callable[..., Any], *, history: Path) -> dict[str, Any]:
+def estimate_only(
+    start: Callable[..., Any],
+    *,
+    history: Path,
+    what_if: Sequence[str] | None = None,
+    machine_files: Sequence[Path] = (),
+) -> dict[str, Any]:
     """Start a run for its prediction alone, and return that.
 
     Args:
         start: starts the run; it takes `runs_folder`, `history` and `made`, and gives the last two to `Pace`.
         history: the folder of the project's runs.
+        what_if: also what other conditions would make of it, see `whatif.parse`; None: not asked for.
+        machine_files: machines measured elsewhere, for that.
     """
 
     def made(prediction: dict[str, Any]) -> None:
@@ -65,7 +73,12 @@ def estimate_only(start: Callable[..., Any], *, history: Path) -> dict[str, Any]
         try:
             start(runs_folder=Path(folder), history=history, made=made)
         except Estimated as found:
-            return found.prediction
+            if what_if is None:
+                return found.prediction
+            from paceline import whatif  # the microbenchmarks load NumPy, OpenCV and the engines
+
+            begun = next(iter(hindsight.records(Path(folder))), {})
+            return {**found.prediction, **whatif.from_prediction(found.prediction, what_if, machine_files, begun)}
     raise PacelineError("The run was over before its time could be predicted.", "Train: it takes no longer than this.")
 
 

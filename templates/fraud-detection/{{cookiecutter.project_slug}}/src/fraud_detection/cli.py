@@ -51,7 +51,7 @@ def _estimate(arguments: Namespace) -> dict[str, Any]:
 
     started = clock.process_start()
     start = partial(train.train, _config(arguments), started=started, target=arguments.target)
-    return pace.estimate_only(start, history=arguments.runs)
+    return pace.estimate_only(start, history=arguments.runs, what_if=arguments.what_if, machine_files=arguments.machine)
 
 
 def _tune(arguments: Namespace) -> dict[str, Any]:

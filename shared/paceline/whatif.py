@@ -1,0 +1,212 @@
+"""A predicted run under other conditions: more rows, more epochs, another machine, what it costs there.
+
+Every phase of a prediction is scaled by what it depends on. On another machine the training's shares (`explain.shares`)
+are each scaled by the ratio of the microbenchmarks that stand for them, as Habitat does (Yu et al. 2021); what is not
+known of a ratio widens the interval. Pure functions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paceline.errors import PacelineError
+from paceline.machines import Machine
+from paceline.report import format as fmt
+
+# What each kind of work is measured by, the first that both machines have.
+MEASURED_BY = {
+    "compute": ("convolution_gflops", "matmul_gflops"),
+    "memory": ("memory_gb_per_second",),
+    "launch": ("launches_per_second",),
+    "input": ("decoded_images_per_second", "python_loops_per_second"),
+    "trees": ("histogram_rows_per_second", "memory_gb_per_second"),
+    "host": ("python_loops_per_second",),
+}
+Z90 = 1.645
+MODEL_ERROR = 0.12  # of the logarithm: shares and benchmarks describe a step no better, both machines measured
+SHEET_ERROR = 0.5  # a data sheet's peak: what share of it a program reaches is not known
+SUBSTITUTE_ERROR = 0.3  # trees by memory, input by Python
+UNKNOWN_ERROR = 0.5  # no benchmark of the two machines fits: taken as equally fast
+ROWS_ERROR = 0.1  # per factor of e in rows: caches, and what grows a little more or less than in proportion
+GROWING = ("setup", "training", "validation", "finalise")  # with the rows
+REPEATED = ("training", "validation", "checkpoint")  # with the epochs
+FIXED_SHARE = 0.5  # of setup and finalise: imports and the report take the same for any number of rows
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is to be different.
+
+    Attributes:
+        rows: times as many.
+        epochs: times as many, or rounds.
+        machine: another one; None: the same.
+    """
+
+    rows: float = 1.0
+    epochs: float = 1.0
+    machine: Machine | None = None
+
+    @property
+    def name(self) -> str:
+        """The change in words."""
+        parts = [f"{self.rows:g} × the rows"] if self.rows != 1 else []
+        parts += [f"{self.epochs:g} × the epochs"] if self.epochs != 1 else []
+        parts += [self.machine.name] if self.machine is not None else []
+        return ", ".join(parts) or "as configured, here"
+
+
+USUAL = (Change(), Change(rows=0.5), Change(rows=2.0), Change(rows=10.0), Change(epochs=0.5), Change(epochs=2.0))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The wall time under a change, with its 90 % interval, in seconds, and its cost at `machine.price_per_hour`."""
+
+    change: Change
+    seconds: float
+    low: float
+    high: float
+
+    def row(self) -> dict[str, Any]:
+        """Return it as a row of a table."""
+        machine = self.change.machine
+        found: dict[str, Any] = {
+            "what_if": self.change.name,
+            "time": fmt.duration(self.seconds),
+            "90_%_interval": f"{fmt.duration(self.low)} to {fmt.duration(self.high)}",
+            "cost": "-",
+            "known_by": "this machine" if machine is None else ("measured there" if machine.measured else "data sheet"),
+        }
+        if machine is not None and machine.price_per_hour is not None:
+            costs = [
+                fmt.number(each / 3600 * machine.price_per_hour, 2) for each in (self.seconds, self.low, self.high)
+            ]
+            found["cost"] = f"{costs[0]} ({costs[1]} to {costs[2]}) {machine.currency}"
+        return found
+
+
+def answers(
+    prediction: Mapping[str, Any], shares: Mapping[str, float], changes: Sequence[Change], here: Machine
+) -> list[Answer]:
+    """Return what each of `changes` would make of a predicted run.
+
+    Args:
+        prediction: as the record has it: `phases`, and the quantiles of the wall time.
+        shares: of the training time by kind of work, see `explain.shares`.
+        changes: what is to be different.
+        here: the machine that the prediction is of.
+    """
+    return [_answer(prediction, shares, change, here) for change in changes]
+
+
+def parse(texts: Sequence[str], known: Sequence[Machine]) -> list[Change]:
+    """Return the changes that `rows=10,epochs=0.5` and the like ask for; without any, the usual ones and all machines.
+
+    Raises:
+        PacelineError: a text has another form.
+    """
+    if not texts:
+        return [*USUAL, *(Change(machine=machine) for machine in known)]
+    found = []
+    for text in texts:
+        values: dict[str, float] = {}
+        for part in text.split(","):
+            name, equals, number = part.partition("=")
+            try:
+                values[name.strip()] = float(number)
+            except ValueError:
+                values = {}
+            if not equals or name.strip() not in ("rows", "epochs") or not values or values[name.strip()] <= 0:
+                raise PacelineError(f"--what-if got '{text}'.", "Write it like rows=10 or rows=2,epochs=0.5.")
+        rows, epochs = values.get("rows", 1.0), values.get("epochs", 1.0)
+        found += [Change(rows, epochs), *(Change(rows, epochs, machine) for machine in known)]
+    return found
+
+
+def speed(shares: Mapping[str, float], here: Machine, there: Machine) -> tuple[float, float]:
+    """Return how many times as long training takes there, and the error of the logarithm of that.
+
+    >>> a = Machine("a", "cpu", {"matmul_gflops": 100.0, "memory_gb_per_second": 10.0})
+    >>> b = Machine("b", "cpu", {"matmul_gflops": 400.0, "memory_gb_per_second": 20.0})
+    >>> times, error = speed({"compute": 0.5, "memory": 0.5}, a, b)
+    >>> times, error
+    (0.375, 0.12)
+    """
+    times, variance = 0.0, MODEL_ERROR**2
+    for work, share in shares.items():
+        ratio, error = _ratio(work, here, there)
+        times += share / ratio
+        variance += (share * error) ** 2
+    return times, math.sqrt(variance)
+
+
+def _ratio(work: str, here: Machine, there: Machine) -> tuple[float, float]:
+    """Return how many times as fast one kind of work is there, and what is not known of it."""
+    names = MEASURED_BY[work]
+    name = next((name for name in names if name in here.benchmarks and name in there.benchmarks), "")
+    if not name:
+        return 1.0, UNKNOWN_ERROR
+    error = 0.0 if name == names[0] or work == "compute" else SUBSTITUTE_ERROR
+    return there.benchmarks[name] / here.benchmarks[name], error + (0.0 if there.measured else SHEET_ERROR)
+
+
+def _answer(prediction: Mapping[str, Any], shares: Mapping[str, float], change: Change, here: Machine) -> Answer:
+    phases = {name: float(seconds) for name, seconds in prediction["phases"].items()}
+    whole = sum(phases.values())
+    if change.rows != 1:
+        for name in GROWING:
+            fixed = FIXED_SHARE if name in ("setup", "finalise") else 0.0
+            phases[name] = phases.get(name, 0.0) * (fixed + (1 - fixed) * change.rows)
+    for name in REPEATED:
+        phases[name] = phases.get(name, 0.0) * change.epochs
+    variance = (ROWS_ERROR * math.log(change.rows)) ** 2
+    if change.rows != 1:  # half of setup and finalise may be all of them, or nothing
+        loose = phases["setup"] + phases["finalise"]
+        variance += (0.3 * loose / max(sum(phases.values()), 1e-9)) ** 2
+    if change.machine is not None:
+        times, error = speed(shares, here, change.machine)
+        beside, beside_error = _ratio("host", here, change.machine)
+        training = phases["training"] + phases["validation"]
+        rest = sum(phases.values()) - training
+        phases = {"training": training * times, "rest": rest / beside}
+        after = max(sum(phases.values()), 1e-9)
+        variance += (error * phases["training"] / after) ** 2 + (beside_error * phases["rest"] / after) ** 2
+    middle = float(prediction["p50_seconds"])
+    own = math.log(prediction["p95_seconds"] / prediction["p05_seconds"]) / (2 * Z90)
+    seconds = middle * sum(phases.values()) / whole if whole > 0 else middle
+    width = math.exp(Z90 * math.sqrt(own**2 + variance))
+    low, high = (float(prediction["p05_seconds"]), float(prediction["p95_seconds"]))
+    if change == Change():
+        return Answer(change, middle, low, high)
+    return Answer(change, seconds, seconds / width, seconds * width)
+
+
+def from_prediction(
+    prediction: Mapping[str, Any], texts: Sequence[str], machine_files: Sequence[Path], record: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the answer of `estimate --what-if`: the prediction, and a row for each change.
+
+    Args:
+        prediction: of the configured run, here.
+        texts: see `parse`.
+        machine_files: JSON files of measured machines; data sheets and prices come with them.
+        record: of the run that made the prediction, as far as it went, for the shares of its time.
+
+    Raises:
+        PacelineError: a text, a file or the table of prices cannot be read.
+    """
+    from paceline import explain, machines, microbench
+
+    here = microbench.here()
+    known = [*(machines.read(path) for path in machine_files), *machines.sheets()]
+    boosting = str(prediction.get("of")).startswith("xgboost")
+    shares = {"trees": 1.0} if boosting else explain.shares(record, here.benchmarks) or {"compute": 1.0}
+    found = answers(prediction, shares, parse(texts, known), here)
+    days = {machine.prices_of for machine in known if machine.price_per_hour is not None}
+    note = f"Prices of {', '.join(sorted(days))}, from a table that you can edit: prices.toml." if days else ""
+    return {"what_if": [each.row() for each in found], "prices": note}

@@ -1,0 +1,78 @@
+"""What a training is bound by, told from its record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from paceline import explain
+
+MACHINE = {"matmul_gflops": 100.0, "launches_per_second": 10_000.0, "memory_gb_per_second": 10.0}
+
+
+def record(
+    *, train: float, input_wait: float, steps: int, flops: float = 1e6, callbacks: float = 0.0
+) -> dict[str, Any]:
+    """Return a record of a network's training."""
+    facts = {
+        "steps": steps,
+        "batch_size": 32,
+        "micro_batches": 1,
+        "flops_per_step": flops,
+        "examples_per_second": 32 * steps / (train + input_wait),
+        "compile_seconds": 1.0,
+        "peak_memory_bytes": 2**30,
+    }
+    phases = {"train": train, "input_wait": input_wait, "callbacks": callbacks, "compile": 1.0}
+    return {"phases": phases, "training": {"fit": facts}, "history": {"step_unit": "epoch"}}
+
+
+@pytest.mark.parametrize(
+    ("parts", "bound"),
+    [
+        ({"train": 2.0, "input_wait": 8.0, "steps": 10}, "input-bound: 80 %"),
+        ({"train": 10.0, "input_wait": 0.1, "steps": 90_000}, "launch-bound: starting its steps alone takes 89 %"),
+        ({"train": 10.0, "input_wait": 0.1, "steps": 100, "flops": 9e9}, "compute-bound: input made it wait 1.0 %"),
+        ({"train": 10.0, "input_wait": 0.1, "steps": 100}, "compute-bound, by operations that move memory"),
+        ({"train": 1.0, "input_wait": 0.1, "steps": 1, "callbacks": 9.0}, "bound by what runs around the steps: 89 %"),
+    ],
+)
+def test_the_largest_share_names_what_binds(parts: dict[str, Any], bound: str) -> None:
+    """Each with its share as evidence."""
+    assert bound in explain.verdict(record(**parts), MACHINE)[0]
+
+
+def test_shares_sum_to_one() -> None:
+    """Nothing is counted twice, with a machine's benchmarks or without."""
+    for machine in (MACHINE, None):
+        found = explain.shares(record(train=5.0, input_wait=2.0, steps=1000, flops=1e8, callbacks=1.0), machine)
+        assert pytest.approx(1.0) == sum(found.values())
+
+
+def test_boosting_is_divided_into_trees_scoring_and_binning() -> None:
+    """And a late round is held against an early one."""
+    rows = [{"step": step, "elapsed_seconds": 0.01 * step**1.5} for step in range(1, 91)]
+    boosting = {
+        "phases": {"train": 6.0, "validation": 3.0, "build": 1.0},
+        "history": {"step_unit": "round", "rows": rows},
+    }
+    sentences = explain.verdict(boosting)
+    assert "took 60 %" in sentences[0]
+    assert "30 %, binning the features 10 %" in sentences[0]
+    assert "times as long as an early one" in sentences[1]
+    assert {"trees": 1.0} == explain.shares(boosting)
+
+
+def test_the_evidence_holds_arithmetic_against_the_ceiling() -> None:
+    """100 steps of 9 GFLOP in 10.1 s are 89 GFLOP/s of 100."""
+    (row,) = explain.rows(record(train=10.0, input_wait=0.1, steps=100, flops=9e9), MACHINE)
+    assert pytest.approx(89.1, abs=0.1) == row["gflops"]
+    assert "89 %" == row["of_the_ceiling"]
+    assert 1.0 == row["peak_memory_gb"]
+
+
+def test_a_record_without_training_says_nothing() -> None:
+    """Of a run that failed early there is nothing to explain."""
+    assert [] == explain.verdict({})
+    assert [] == explain.rows({"training": {"fit": None}})

@@ -1,0 +1,88 @@
+"""Predictions under other conditions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paceline import machines, microbench, whatif
+from paceline.errors import PacelineError
+from paceline.machines import Machine
+from paceline.whatif import Change
+
+PREDICTION: dict[str, Any] = {
+    "p05_seconds": 90.0,
+    "p50_seconds": 100.0,
+    "p95_seconds": 112.0,
+    "phases": {"setup": 10.0, "compile": 0.0, "training": 80.0, "validation": 5.0, "checkpoint": 0.0, "finalise": 5.0},
+}
+HERE = Machine("here", "cpu", {"matmul_gflops": 100.0, "memory_gb_per_second": 10.0, "python_loops_per_second": 1e7})
+
+
+def ask(change: Change, shares: dict[str, float] | None = None) -> whatif.Answer:
+    """Return the answer to one question."""
+    return whatif.answers(PREDICTION, shares or {"compute": 1.0}, [change], HERE)[0]
+
+
+def test_no_change_is_the_prediction() -> None:
+    """With its own interval."""
+    answer = ask(Change())
+    assert (100.0, 90.0, 112.0) == (answer.seconds, answer.low, answer.high)
+
+
+def test_epochs_repeat_the_training_and_nothing_else() -> None:
+    """Twice the epochs: 85 s more, of 100."""
+    assert pytest.approx(185.0) == ask(Change(epochs=2.0)).seconds
+
+
+def test_rows_stretch_the_training_and_a_part_of_the_rest() -> None:
+    """Ten times the rows: training and validation tenfold, of setup and report half of it; the interval is wider."""
+    answer = ask(Change(rows=10.0))
+    assert pytest.approx(850 + 15 * 5.5) == answer.seconds
+    assert answer.high / answer.low > 112 / 90
+
+
+def test_another_machine_is_scaled_by_what_the_training_waits_for() -> None:
+    """Four times the arithmetic helps the half that is arithmetic; Python around it is as fast as here."""
+    there = Machine("there", "cpu", HERE.benchmarks | {"matmul_gflops": 400.0})
+    answer = ask(Change(machine=there), {"compute": 0.5, "memory": 0.5})
+    assert pytest.approx(85 * (0.125 + 0.5) + 15) == answer.seconds
+
+
+def test_a_data_sheet_is_less_sure_than_a_measurement_and_an_unknown_less_than_either() -> None:
+    """The same figures, from peaks that nobody reaches, give a wider interval."""
+    widths = []
+    for measured, benchmarks in ((True, HERE.benchmarks), (False, HERE.benchmarks), (False, {})):
+        answer = ask(Change(machine=Machine("there", "cpu", benchmarks, measured=measured)))
+        widths.append(answer.high / answer.low)
+    assert widths[0] < widths[1] <= widths[2]
+
+
+def test_cost_goes_with_the_time() -> None:
+    """At 36 an hour, 100 s cost 1."""
+    there = Machine("there", "cpu", HERE.benchmarks, price_per_hour=36.0, currency="EUR")
+    row = ask(Change(machine=there)).row()
+    assert row["cost"].startswith("1.0 (0.")
+    assert row["cost"].endswith(" EUR")
+    assert "measured there" == row["known_by"]
+
+
+def test_questions_are_asked_in_words() -> None:
+    """On this machine and on each that is known; without words the usual ones."""
+    there = Machine("there", "gpu", {})
+    assert [Change(rows=10.0, epochs=0.5), Change(10.0, 0.5, there)] == whatif.parse(["rows=10, epochs=0.5"], [there])
+    assert Change(machine=there) in whatif.parse([], [there])
+    for text in ("rows", "rows=none", "rows=-1", "speed=2", "rows=1,,"):
+        with pytest.raises(PacelineError, match="rows=10"):
+            whatif.parse([text], [])
+
+
+def test_a_prediction_is_answered_with_prices_and_their_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machines of the table, and one that was measured elsewhere."""
+    monkeypatch.setattr(microbench, "here", lambda: HERE)
+    machines.write(Machine("the big one", "gpu", {"matmul_gflops": 9000.0}), tmp_path / "big.json")
+    answer = whatif.from_prediction(PREDICTION, [], [tmp_path / "big.json"], {})
+    assert "the big one" in [row["what_if"] for row in answer["what_if"]]
+    assert "Prices of 20" in answer["prices"]
