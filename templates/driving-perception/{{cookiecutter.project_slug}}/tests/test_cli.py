@@ -83,6 +83,7 @@ def test_images_and_videos_are_predicted(task: str, call: Call, run_folders: dic
     assert 10 == capture.get(cv2.CAP_PROP_FRAME_COUNT)
 
 
+@pytest.mark.slow
 def test_a_run_is_exported_and_timed(call: Call, run_folders: dict[str, Path]) -> None:
     """One ONNX file that agrees with the model; both engines, the model alone and end to end."""
     run = run_folders["segmentation"]

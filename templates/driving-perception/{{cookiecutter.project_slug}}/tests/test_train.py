@@ -31,6 +31,13 @@ def test_a_run_folder_has_everything(task: str, run_folders: dict[str, Path]) ->
     assert sum(found["phases"].values()) == pytest.approx(found["wall_seconds"], rel=0.01)
 
 
+def test_segmentation_learns_more_than_the_location_prior(run_folders: dict[str, Path]) -> None:
+    """What lies somewhere else in every frame is found by looking."""
+    for name in ("mean_iou", "pixel_accuracy"):
+        score = record.read(run_folders["segmentation"])["scores"][name]
+        assert score["floor"]["value"] + 0.01 < score["value"]
+
+
 def test_a_run_starts_from_an_earlier_one(
     small: Callable[..., Config], run_folders: dict[str, Path], tmp_path: Path
 ) -> None:
