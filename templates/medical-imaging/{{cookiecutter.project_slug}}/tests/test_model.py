@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medical_imaging import model, predict, resnet, train
+from medical_imaging import model, predict, resnet, train, trained
 from medical_imaging.config import Config, Model
 from paceline import fit_keras
 
@@ -60,7 +60,7 @@ def test_fine_tuning_follows_the_head(backbone_file: Path, small: Config, tmp_pa
     record = json.loads((Path(answer["run"]) / "run.json").read_text())
     assert {"head", "fine_tune"} == set(record["training"])
     before = fit_keras.load_model(backbone_file, _sha256(backbone_file)).get_weights()
-    after = predict.load(Path(answer["run"])).network.get_weights()
+    after = trained.load(Path(answer["run"])).network.get_weights()
     kernels = [next(each for each in after if each.shape == weights.shape) for weights in before if weights.ndim == 4]
     first, second = (weights for weights in before if weights.ndim == 4)
     np.testing.assert_array_equal(first, kernels[0])

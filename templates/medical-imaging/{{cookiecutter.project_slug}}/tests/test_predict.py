@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medical_imaging import predict, synthetic
+from medical_imaging import predict, synthetic, trained
 from medical_imaging.config import Config
 from paceline.errors import PacelineError
 
@@ -49,8 +49,8 @@ def test_an_exported_model_says_the_same(run_folder: Path) -> None:
 def test_several_views_are_averaged(run_folder: Path) -> None:
     """Other logits than one view's, near them."""
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 1), dtype=np.uint8)
-    one = predict.load(run_folder).logits(images)
-    several = predict.load(run_folder, ["report.views=5"]).logits(images)
+    one = predict.logits(trained.load(run_folder), images)
+    several = predict.logits(trained.load(run_folder, ["report.views=5"]), images)
     assert (one != several).all()
     assert one.shape == several.shape
 
@@ -58,4 +58,4 @@ def test_several_views_are_averaged(run_folder: Path) -> None:
 def test_what_shaped_the_model_is_not_changed_afterwards(run_folder: Path) -> None:
     """A setting that would be ignored is refused."""
     with pytest.raises(PacelineError, match=r"--set got 'train\.epochs=3', which is settled in a trained run"):
-        predict.load(run_folder, ["train.epochs=3"])
+        trained.load(run_folder, ["train.epochs=3"])

@@ -1,27 +1,90 @@
-"""Outlining lesions, from masks to a run with its scores."""
+"""Outlining lesions, from masks to a run with its scores, which is then used as any other."""
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
+from typing import Any
 
+import cv2
 import pytest
 
-from medical_imaging import predict, segmentation
+from medical_imaging import predict, segmentation, synthetic, trained
 from medical_imaging.config import Config
 from paceline.errors import PacelineError
 
 
-def test_a_run_that_outlines(small: Config, tmp_path: Path) -> None:
-    """The record has Dice for the test and the external site; commands for classifiers refuse it."""
+@pytest.fixture(scope="module")
+def outlining_run(small: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that outlines; tests read it and do not write to it."""
     chosen = small.model_copy(update={"model": small.model.model_copy(update={"task": "segmentation"})})
-    answer = segmentation.train(chosen, runs_folder=tmp_path)
-    folder = Path(answer["run"])
-    record = json.loads((folder / "run.json").read_text())
+    return Path(segmentation.train(chosen, runs_folder=tmp_path_factory.mktemp("runs"))["run"])
+
+
+@pytest.fixture(scope="module")
+def record(outlining_run: Path) -> dict[str, Any]:
+    """The run's record."""
+    found: dict[str, Any] = json.loads((outlining_run / "run.json").read_text())
+    return found
+
+
+def test_the_record_of_a_run_that_outlines(record: dict[str, Any], outlining_run: Path) -> None:
+    """It has Dice for the test and the external site, each beside the floor, and a threshold."""
     assert "done" == record["status"]
     assert {"dice", "iou", "hausdorff_95_px", "external_dice"} <= set(record["scores"])
+    assert all("floor" in score for score in record["scores"].values())
     assert {"train"} == set(record["training"])
     assert 0 < record["model"]["decision"]["thresholds"][0] < 1
-    assert (folder / "model.keras").is_file()
-    with pytest.raises(PacelineError, match="outlines lesions"):
-        predict.load(folder)
+    card = (outlining_run / "MODEL_CARD.md").read_text()
+    assert card.startswith("# Outlines of lesions")
+    assert "Images without a mask take no part." in card
+
+
+def test_evaluating_gives_the_scores_of_the_run(record: dict[str, Any], outlining_run: Path) -> None:
+    """The saved network says what the one in training said."""
+    found = predict.evaluate(outlining_run)
+    assert set(record["scores"]) == set(found["scores"])
+    for name, score in found["scores"].items():
+        assert record["scores"][name]["value"] == pytest.approx(score["value"], abs=1e-6), name
+    assert [row["slice"] for row in record["slices"]] == [row["slice"] for row in found["slices"]]
+
+
+def test_new_files_get_masks_of_their_own_size(outlining_run: Path, small: Config, tmp_path: Path) -> None:
+    """By salted id: a mask, an overlay, and a row in the CSV each; the broken file is quarantined."""
+    folder = synthetic.write(tmp_path / "new", small.data.model_copy(update={"patients": 20, "image_size_px": 48}))
+    found = predict.predict(outlining_run, [folder], tmp_path / "out.csv")
+    text = (tmp_path / "out.csv").read_text()
+    rows = list(csv.DictReader(text.splitlines()))
+    assert found["read"] == len(rows) + found["quarantined"] == len(list(folder.rglob("*.dcm")))
+    assert not any(path.stem in text for path in folder.rglob("*.dcm"))
+    assert found["found"]["lesion"] == sum(int(row["lesion_found"]) for row in rows)
+    for row in rows:
+        mask = cv2.imread(str(tmp_path / row["mask"]), cv2.IMREAD_UNCHANGED)
+        assert (48, 48) == mask.shape
+        assert float(row["lesion_share"]) == pytest.approx((mask == 255).mean(), abs=1e-6)
+    assert len(rows) == len(list((tmp_path / "out").glob("*-overlay.png")))
+
+
+def test_an_exported_model_outlines_the_same(outlining_run: Path) -> None:
+    """And both are timed."""
+    assert predict.to_onnx(outlining_run)["max_abs_difference"] < 1e-3
+    try:
+        rows = predict.benchmark(outlining_run)["latency"]
+        assert ["keras", "onnxruntime"] == [row["engine"] for row in rows]
+    finally:
+        (outlining_run / "model.onnx").unlink()
+
+
+def test_what_does_not_act_on_outlines_is_refused(outlining_run: Path) -> None:
+    """Views are averaged of classifiers alone."""
+    with pytest.raises(PacelineError, match=r"report\.views=2"):
+        trained.load(outlining_run, ["report.views=2"])
+
+
+def test_a_recipe_without_maps_is_refused(small: Config, tmp_path: Path) -> None:
+    """ResNet-18 gives nothing to outline from."""
+    model = small.model.model_copy(update={"task": "segmentation", "name": "resnet18"})
+    with pytest.raises(PacelineError, match="no maps to outline from"):
+        segmentation.train(small.model_copy(update={"model": model}), runs_folder=tmp_path)
+    assert not any(tmp_path.iterdir())

@@ -22,6 +22,7 @@ def table(record: Mapping[str, Any]) -> str:
     quarantine = dataset.get("quarantine") or {}
     simulated = data["source"] == "synthetic"
     external = data["external_site"]
+    outlines = config["model"]["task"] == "segmentation"
     rows = [
         ("7 / 5", "Data source", f"{data['source']}" + (": simulated" if simulated else f". {OPEN}")),
         ("8 / 6", "Eligibility", f"{quarantine.get('read', '-')} read, {quarantine.get('quarantined', '-')} left out, "
@@ -29,7 +30,8 @@ def table(record: Mapping[str, Any]) -> str:
         ("9 / 7", "Preprocessing", f"Windowed, padded to a square of {data['image_size_px']} pixels, 8 bits."),
         ("11 / 8", "De-identification", "Salted ids; see `medical-imaging data --deidentify`."),
         ("14-18 / 8", "Reference standard", "Drawn, so known exactly." if simulated else OPEN),
-        ("13 / 11", "Missing data", f"Labels not given are masked; uncertain ones: {train['uncertain']}."),
+        ("13 / 11", "Missing data", "Images without a mask take no part." if outlines
+         else f"Labels not given are masked; uncertain ones: {train['uncertain']}."),
         ("19 / 10", "Sample size", f"{dataset.get('images', '-')} images; no calculation was made."),
         ("20-21 / 12a", "Partition", f"By patient, {data['validation_share']:.0%} for validation and "
          f"{data['test_share']:.0%} for the test; no patient or pixel-equal image in two parts, checked."),
@@ -38,13 +40,15 @@ def table(record: Mapping[str, Any]) -> str:
         ("24 / 12c", "Initialisation", "Random." if config["model"]["backbone"] == "none"
          or config["model"]["name"] == "resnet18" else "Pretrained backbone, new head."),
         ("25-26 / 12d", "Training", f"{train['optimizer']}, rate {train['learning_rate']}, {train['schedule']}, "
-         f"batches of {train['batch_size']}, up to {train['epochs']} epochs, loss {train['loss']}, "
+         f"batches of {train['batch_size']}, up to {train['epochs']} epochs, loss "
+         f"{'cross-entropy of pixels and Dice' if outlines else train['loss']}, "
          f"seed {train['seed']}; best epoch by validation."),
         ("27 / 12d", "Ensemble", f"{model.get('members', 1)} member(s)."),
         ("28-29 / 12e", "Metrics and uncertainty", f"95 % intervals, {report['resamples']} bootstrap draws of "
-         "patients; DeLong beside them."),
+         + ("patients, of Dice, IoU and Hausdorff distance." if outlines else "patients; DeLong beside them.")),
         ("30 / 12f", "Robustness, fairness", "By site, sex, age band and view, with counts and intervals."),
-        ("31 / 12g", "Explanation", "Heat maps; pointing game against masks where there are any."),
+        ("31 / 12g", "Explanation", "The outline is the answer; pictures of it beside the true one." if outlines
+         else "Heat maps; pointing game against masks where there are any."),
         ("32 / 16", "External validation", f"Site {external}, kept out of training." if external else "None."),
         ("33 / 22", "Patients and flow", "See the data card."),
         ("35 / 23", "Performance", "See Quantitative analyses; operating point: " + str(decision.get("rule", "-"))),

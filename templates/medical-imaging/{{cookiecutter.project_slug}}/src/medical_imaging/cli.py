@@ -108,7 +108,13 @@ COMMANDS = [
         _run_argument,
         of_a_run=True,
     ),
-    Command("predict", "probabilities for new images by a run, as CSV", _predict, _predict_arguments, of_a_run=True),
+    Command(
+        "predict",
+        "probabilities, or masks, for new images by a run, as CSV",
+        _predict,
+        _predict_arguments,
+        of_a_run=True,
+    ),
     Command("export", "write a run's model as ONNX, checked against it", _export, _run_argument, of_a_run=True),
     Command("benchmark", "how long one image takes, against budgets", _benchmark, _run_argument, of_a_run=True),
     cli.REPORT,
@@ -117,7 +123,9 @@ COMMANDS = [
 
 def main() -> int:
     """Run the command line and return its exit code."""
-    return cli.main(PROGRAM, "Medical-image classification that knows how long it takes to train.", COMMANDS)
+    return cli.main(
+        PROGRAM, "Medical images, classified or outlined, by training that knows how long it takes.", COMMANDS
+    )
 
 
 if __name__ == "__main__":

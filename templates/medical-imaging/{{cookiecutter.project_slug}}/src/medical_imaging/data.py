@@ -99,6 +99,14 @@ def load_unlabelled(
     return found.array, [files[place].relative_to(root).as_posix() for place in found.kept]
 
 
+def shape(file: Path, config: Data) -> tuple[int, int]:
+    """Return the rows and columns of an image that could be read."""
+    with warnings.catch_warnings():  # see `_decoded`
+        warnings.simplefilter("ignore")
+        rows, columns = formats.reader(config)(file).shape[:2]
+    return rows, columns
+
+
 def listing(config: Data, task: Task) -> tuple[formats.Listing, privacy.Ids, Path]:
     """Return the configured files with labels, what makes their ids, and the private folder for the map of them.
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from medical_imaging.cohort import Split
 from medical_imaging.metrics import Judged
 
 FEW_POSITIVES = 20  # fewer leave the figures of a class to chance: a sensitivity of one half is then 0.4 wide
@@ -41,5 +45,29 @@ def about(decided_on: Judged, judged: Judged, scores: dict[str, Any]) -> list[st
         doubts.append(
             f"Its heat maps hit the lesion in {pointing['value']:.0%}, {pointing['floor']['name']} in "
             f"{pointing['floor']['value']:.0%}: it may look at something else than the finding."
+        )
+    return doubts
+
+
+def about_outlines(masks: NDArray[np.bool_], split: Split, scores: dict[str, Any]) -> list[str]:
+    """Return the doubts about a run that outlines lesions; see `about`.
+
+    Args:
+        masks: of all images.
+        split: the rows that have masks.
+        scores: as in the run record, each with its `floor`.
+    """
+    doubts = []
+    for part, rows in (("validation", split.validation), ("test", split.test)):
+        lesions = int(masks[rows].any(axis=(1, 2)).sum())
+        if lesions < FEW_POSITIVES:
+            doubts.append(f"Only {lesions} {part} images have a lesion: the figures of these are left to chance.")
+    dice, external = scores["dice"], scores.get("external_dice")
+    if dice["value"] < dice["floor"]["value"]:
+        doubts.append(f"Its Dice is below that of {dice['floor']['name']}, the floor.")
+    if external and external["value"] < dice["value"] - FAR:
+        doubts.append(
+            f"At the external site Dice is {external['value']:.2f} instead of {dice['value']:.2f}: "
+            "what it learned is partly of the sites it was trained on."
         )
     return doubts

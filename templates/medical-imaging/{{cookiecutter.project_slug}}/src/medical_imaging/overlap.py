@@ -66,7 +66,7 @@ def score(
     return {f"{prefix}{name}": interval.state() for name, interval in made.items()}
 
 
-def best_threshold(chances: Floats, true: Masks) -> float:
+def best_threshold(chances: NDArray[np.floating[Any]], true: Masks) -> float:
     """Return the probability from which on a pixel is lesion that gives the best mean Dice of the images with one."""
     diseased = true.any(axis=(1, 2))
     candidates = np.linspace(0.1, 0.9, 17)

@@ -87,6 +87,15 @@ def squared_mask(mask: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(_padded(mask), (size_px, size_px), interpolation=cv2.INTER_NEAREST))
 
 
+def unsquared(values: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return values in the geometry of `squared` as those of an image of `shape`: enlarged, without the padding."""
+    rows, columns = shape
+    side = max(rows, columns)
+    top, left = (side - rows) // 2, (side - columns) // 2
+    large = cv2.resize(values, (side, side), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large[top : top + rows, left : left + columns])
+
+
 def is_colour(shades: Shades) -> bool:
     """Return whether an image has colours, not only three equal channels."""
     return shades.ndim == 3 and bool(np.ptp(shades, axis=2).max() > 0.02)

@@ -8,22 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medical_imaging import data, decoder, explain, groups, losses, overlap, splits
+from medical_imaging import data, decoder, doubts, losses, outlines, overlap, splits
 from medical_imaging.augment import augmenting
 from medical_imaging.cards import data_card, model_card
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Config
-from medical_imaging.model import predict
 from paceline import fit_keras, record, transfer
 from paceline.errors import PacelineError
 from paceline.progress import Progress
 from paceline.quarantine import Quarantine
 from paceline.record import Run
-from paceline.report import figure
 
 import keras  # isort: skip  # the backend is settled by the imports before
-
-Floats = NDArray[np.float64]
 
 
 def train(
@@ -48,7 +44,7 @@ def train(
             cohort = data.load(config.data, config.model.task, quarantine, run=run)
             whole = splits.divide(cohort, config.data, seed)
             run.dataset = data.audit(cohort, whole, quarantine)
-            split, masks = _with_masks(cohort, whole)
+            split, masks = outlines.with_masks(cohort, whole)
 
         with run.phase("build"):
             run.device = fit_keras.prepare(config.train.device, seed=seed, precision=config.train.precision).state()
@@ -62,17 +58,23 @@ def train(
             epochs = _fit(config, backbone, head, network, names, cohort, masks, split, run, progress)
 
         with run.phase("score"):
-            chances = 1 / (1 + np.exp(-predict(network, cohort.images)))
-            threshold = overlap.best_threshold(chances[split.validation], masks[split.validation])
-            found, resamples = chances >= threshold, config.report.resamples
-            for prefix, rows in (("", split.test), ("external_", split.external)):
-                if len(rows):
-                    run.scores |= overlap.score(
-                        found[rows], masks[rows], cohort.patients[rows], resamples=resamples, seed=seed, prefix=prefix
-                    )
+            threshold = overlap.best_threshold(
+                outlines.chances(network, cohort.images[split.validation]), masks[split.validation]
+            )
+            rows, settings = np.concatenate([split.test, split.external]), config.report
+            seen = outlines.chances(network, cohort.images[rows])
+            run.scores = outlines.scores(seen >= threshold, masks, split, cohort.patients, settings, seed=seed)
             run.score_notes = overlap.notes()
-            run.slices = _slices(cohort, np.concatenate([split.test, split.external]), found, masks)
-            run.figures = _pictures(cohort, split.test, chances, masks, config.report.heatmaps)
+            run.slices = outlines.slices(cohort, rows, seen >= threshold, masks, settings, seed=seed)
+            with run.phase("score/floor"):
+                usual = outlines.usual(masks, split.train, masks.shape)
+                level = overlap.best_threshold(usual[split.validation], masks[split.validation])
+                found = outlines.scores(usual[rows] >= level, masks, split, cohort.patients, settings, seed=seed)
+            for metric, value in found.items():
+                run.scores[metric]["floor"] = {"name": outlines.FLOOR, **value}
+            for sentence in doubts.about_outlines(masks, split, run.scores):
+                run.warn(sentence)
+            run.figures = outlines.figures(cohort, split.test, seen, masks, settings.heatmaps)
 
         with run.phase("finalise"):
             run.model = {"name": name, "backbone": config.model.backbone, "classes": list(cohort.classes)}
@@ -168,46 +170,3 @@ def _stages(config: Config) -> dict[str, int]:
         return {"train": config.train.epochs}
     tuned = {"fine_tune": config.transfer.epochs} if config.model.name == "fine_tuned" else {}
     return {"decoder": config.train.epochs, **tuned}
-
-
-def _with_masks(cohort: Cohort, split: Split) -> tuple[Split, NDArray[np.bool_]]:
-    """Return the rows that have masks, by part, and all masks."""
-    if cohort.masks is None or cohort.has_mask is None:
-        raise PacelineError("There are no masks to learn from.", "Name data.columns.mask, or choose another task.")
-    given = cohort.has_mask
-    parts = [part[given[part]] for part in (split.train, split.validation, split.test, split.external)]
-    diseased: NDArray[np.bool_] = np.any(cohort.masks, axis=(1, 2))
-    for name, part in zip(("training", "validation", "test"), parts, strict=False):
-        if not np.any(diseased[part]):
-            raise PacelineError(f"No mask of the {name} part has a lesion.", "Add masks, or divide otherwise.")
-    return Split(*parts), cohort.masks.astype(bool)
-
-
-def _slices(
-    cohort: Cohort, rows: NDArray[np.int64], found: NDArray[np.bool_], masks: NDArray[np.bool_]
-) -> list[dict[str, Any]]:
-    table = []
-    for column, values in groups.of(cohort, rows).items():
-        for value in sorted({str(each) for each in values} - {""}):
-            here = rows[np.array([str(each) == value for each in values])]
-            scores = overlap.score(found[here], masks[here], cohort.patients[here], resamples=200, seed=0)
-            lesions = int(masks[here].any(axis=(1, 2)).sum())
-            table.append({"slice": f"{column}={value}", "images": len(here), "lesions": lesions, **scores})
-    return table
-
-
-def _pictures(
-    cohort: Cohort, rows: NDArray[np.int64], chances: Floats, masks: NDArray[np.bool_], count: int
-) -> list[dict[str, Any]]:
-    chosen = [int(row) for row in rows if masks[row].any()][:count]
-    if not chosen:
-        return []
-    return [
-        figure.pictures(
-            "What it outlines",
-            [explain.overlay(np.asarray(cohort.images[row]), chances[row], masks[row]) for row in chosen],
-            names=[f"image {place + 1}" for place in range(len(chosen))],
-            descriptions=[f"Image {cohort.items[row]} with the lesion found and the true outline." for row in chosen],
-            caption="Test images with a lesion. Orange is the probability of lesion, blue the true outline.",
-        )
-    ]
