@@ -42,7 +42,7 @@ def test_auto_chooses_by_size_and_says_why(
     assert ("auto", kind, reason, "float32") == (chosen.requested, chosen.kind, chosen.reason, chosen.precision)
     assert ("NVIDIA H200" if kind == "gpu" else device.hardware()["cpu"]) == chosen.name
     assert device.usable_cores() == chosen.threads
-    fields = {"requested", "kind", "name", "reason", "precision", "threads", "compilation_cache"}
+    fields = {"requested", "kind", "name", "reason", "precision", "threads", "compilation_cache", "devices"}
     assert fields == set(chosen.state())
 
 

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import pytest
 
-from paceline import fit_keras, keras_watch
+from paceline import fit_keras, keras_watch, throughput
 from paceline.errors import PacelineError, Stopped
 from paceline.fit_keras import Batches
 from paceline.keras_training import Training
@@ -442,3 +442,19 @@ def test_a_model_around_a_compiled_one_is_read_without_its_loss(tmp_path: Path) 
     rows = np.ones((2, 3), np.float32)
     loaded = fit_keras.load_model(tmp_path / "model.keras", saved["sha256"])
     np.testing.assert_array_equal(np.asarray(model(rows)), np.asarray(loaded(rows)))
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_the_step_is_lowered_for_a_tpu(precision: str, data: Data, open_run: Callable[..., Run]) -> None:
+    """As far as that goes without one: static shapes, no call back to the host, bfloat16 where it is asked for."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        model = build()
+        model.optimizer.build(model.trainable_variables)
+        text = throughput.lowered_step(model, train_on(data, open_run()), platform="tpu").as_text()
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert "stablehlo" in text
+    assert not [word for word in ("tensor<?", "x?x", "callback", "infeed", "outfeed") if word in text]
+    assert ("bf16" in text) == (precision == "mixed_bfloat16")

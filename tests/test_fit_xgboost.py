@@ -6,9 +6,13 @@ import json
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -450,3 +454,29 @@ def test_refresh_keeps_the_trees_and_learns_their_leaves(fit: Fit, open_run: Cal
     assert before == raw(first)
     assert np.corrcoef(first.inplace_predict(X), turned)[0, 1] < -0.3
     assert np.corrcoef(refreshed.inplace_predict(X), turned)[0, 1] > 0.3
+
+
+class CuPy(SimpleNamespace):
+    """In the place of CuPy: a GPU with so much free memory, whose copies are noted."""
+
+    def __init__(self, free_bytes: int) -> None:
+        runtime = SimpleNamespace(memGetInfo=lambda: (free_bytes, free_bytes))
+        super().__init__(cuda=SimpleNamespace(runtime=runtime), copied=[], __spec__=ModuleSpec("cupy", None))
+
+    def asarray(self, X: Any) -> Any:
+        """Note the copy."""
+        self.copied.append(X.nbytes)
+        return X
+
+
+@pytest.mark.parametrize(("kind", "free_bytes", "copies"), [("gpu", 3840, 1), ("gpu", 3839, 0), ("cpu", 10**9, 0)])
+def test_bins_are_made_on_the_gpu_where_the_rows_fit(
+    kind: str, free_bytes: int, copies: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four times the rows must be free there; else, and for a CPU, they are made on the host."""
+    cupy = CuPy(free_bytes)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    X = np.arange(240, dtype=np.float32).reshape(60, 4)
+    made = fit_xgboost.matrix(X, np.arange(60) % 2, replace(CPU, kind=kind), max_bin=16)
+    assert (60, 4) == (made.num_row(), made.num_col())
+    assert [X.nbytes] * copies == cupy.copied

@@ -39,6 +39,7 @@ class Device:
         precision: what the engine computes in, `float32` or `mixed_bfloat16`.
         threads: threads that the engine may use on the CPU.
         compilation_cache: the folder where compiled programs are kept for the next run; empty where they are not.
+        devices: how many of the kind a batch is divided among, those of all hosts together.
     """
 
     requested: str
@@ -48,6 +49,7 @@ class Device:
     precision: str
     threads: int
     compilation_cache: str = ""
+    devices: int = 1
 
     def state(self) -> dict[str, Any]:
         """Return the fields as JSON types, as the run record keeps them."""

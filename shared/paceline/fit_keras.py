@@ -63,7 +63,8 @@ def prepare(requested: str, *, seed: int, precision: Precision = "auto") -> devi
     chosen = device.for_keras(requested, precision=precision)
     keras.config.set_dtype_policy(chosen.precision)
     keras.utils.set_random_seed(seed)
-    return replace(chosen, compilation_cache=compilation.keep_programs(keras.backend.backend()))
+    kept = compilation.keep_programs(keras.backend.backend())
+    return replace(chosen, compilation_cache=kept, devices=distribute.spread().devices)
 
 
 def fit(

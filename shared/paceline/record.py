@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from paceline import atomic, hosts, lock
+from paceline import atomic, gpu_watch, hosts, lock
 from paceline import config as configuration
 from paceline.clock import Clock
 from paceline.errors import PacelineError, Stopped
@@ -59,6 +59,7 @@ class Run:
         warnings: sentences that the reader of the report must see.
         pages: further files of a run that is done, by name: each is given the closed record and returns its text.
         wall_seconds: the time from the run's start to its last file, once it is closed.
+        gpus: what the machine's GPUs do while the run lasts.
     """
 
     def __init__(self, folder: Path, config: BaseModel, clock: Clock) -> None:
@@ -85,6 +86,7 @@ class Run:
         self.status = "running"
         self.error = ""
         self.wall_seconds = 0.0  # settled when the run is closed
+        self.gpus = gpu_watch.Watch(None)
         self._metrics: IO[str] | None = None
         self._unwritten: list[dict[str, Any]] = []
         self._written_at = 0.0
@@ -134,7 +136,7 @@ class Run:
             "seed": getattr(getattr(self.config, "train", None), "seed", None),
             "config": self.config.model_dump(mode="json"),
             "device": self.device,
-            "hardware": device.hardware(),
+            "hardware": device.hardware() | ({"gpu_use": use} if (use := self.gpus.state()) else {}),
             "software": software(),
             "dataset": self.dataset,
             "model": self.model,
@@ -227,6 +229,8 @@ def start(
             atomic.write_text(run.folder / "config.toml", configuration.dump(config))
             run.save()
         empty = False
+        run.gpus = gpu_watch.Watch(gpu_watch.nvml())
+        run.gpus.start()
         try:
             yield run
             run.status = "done"
@@ -244,6 +248,9 @@ def start(
             raise
         finally:
             with run.phase("finalise"):
+                run.gpus.stop()
+                for sentence in run.gpus.warnings():
+                    run.warn(sentence)
                 run.close()
             if empty or not writes:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -60,6 +60,15 @@ def flops_per_step(model: Any, train: Batches) -> float | None:
     """
     if device.keras_backend() != "jax":
         return None
+    flops = (lowered_step(model, train).cost_analysis() or {}).get("flops")
+    return None if flops is None else float(flops)
+
+
+def lowered_step(model: Any, train: Batches, *, platform: str | None = None) -> Any:
+    """Return the training step of a model as JAX hands it to XLA, for the device in use or another `platform`.
+
+    Another platform, `tpu` say, need not be here: the step is lowered, not compiled.
+    """
     import jax
 
     def shape(array: Any) -> Any:
@@ -72,9 +81,11 @@ def flops_per_step(model: Any, train: Batches) -> float | None:
         model.metrics_variables,
     )
     state = tuple([shape(variable.value) for variable in part] for part in variables)
-    step = jax.jit(model.train_step, donate_argnums=0).lower(state, jax.tree.map(shape, train.example()))
-    flops = (step.cost_analysis() or {}).get("flops")
-    return None if flops is None else float(flops)
+    step = jax.jit(model.train_step, donate_argnums=0)
+    shapes = jax.tree.map(shape, train.example())
+    if platform is None:
+        return step.lower(state, shapes)
+    return step.trace(state, shapes).lower(lowering_platforms=(platform,))
 
 
 def peak_memory_bytes() -> int | None:

@@ -265,6 +265,8 @@ def device(record: Mapping[str, Any]) -> str:
     kind = fmt.label(str(state["kind"]))
     name = f" ({fmt.clip(str(state['name']), 120)})" if state.get("name") else ""
     precision = f" in {state['precision']}" if state.get("precision") else ""
+    devices = int(state.get("devices") or 1)
+    kind = f"{kind}, {devices} devices together," if devices > 1 else kind
     text = f"Computed on the {kind}{name}{precision}."
     if state.get("requested"):
         text += f" Asked for: {state['requested']}."

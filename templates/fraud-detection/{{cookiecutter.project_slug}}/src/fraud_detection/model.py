@@ -180,7 +180,8 @@ class Boosted:
     ) -> Boosted:
         """Boost on histograms, from nothing or from `start` on; see `paceline.fit_xgboost.fit`."""
         bins, settings = config.model.max_bin, config.train
-        parameters = boosting_parameters(config, device.Device(**run.device))
+        used = device.Device(**run.device)
+        parameters = boosting_parameters(config, used)
         if settings.scheduler and train.on_disk is not None:
             from paceline import fit_dask
 
@@ -199,12 +200,12 @@ class Boosted:
             return cls(on_cluster.booster, on_cluster.rounds)
         with run.phase("build"):
             if train.on_disk is None:
-                rows = xgboost.QuantileDMatrix(train.X, train.y, max_bin=bins)
+                rows = fit_xgboost.matrix(train.X, train.y, used, max_bin=bins)
             else:
                 rows = external_memory.matrix(train.on_disk, max_bin=bins, cache=shards.folder(run) / f"bins-{stage}")
             watched = None
             if validation is not None:
-                watched = xgboost.QuantileDMatrix(validation.X, validation.y, max_bin=bins, ref=rows)
+                watched = fit_xgboost.matrix(validation.X, validation.y, used, max_bin=bins, ref=rows)
         fitted = fit_xgboost.fit(
             parameters,
             rows,
