@@ -20,7 +20,7 @@ def render(folder: Path) -> str:
     """Return the tables for every result in `folder`, as Markdown."""
     found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
     tables = [(name, table(found[name])) for name, table in TABLES.items() if name in found]
-    return "\n".join(f"{text}\n\n{_conditions(found[name])}\n" for name, text in tables)
+    return "\n".join(f"{text}\n\n{conditions(found[name])}\n" for name, text in tables)
 
 
 def insert(readme: str, tables: str) -> str:
@@ -181,6 +181,29 @@ def generation(result: dict[str, Any]) -> str:
     )
 
 
+def scale(result: dict[str, Any]) -> str:
+    """Fraud beyond memory, by its size."""
+    sizes = result["sizes"]
+    lines = [
+        f"**Beyond memory**: `train.external_memory`, {result['rounds']} rounds twice (selection, refit), no "
+        "intervals; files in no order of time.",
+        "",
+        "| transactions | trained on | wall time | reading | features | bins and rounds | memory at most |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in sizes:
+        boosting = row["seconds"]["build"] + row["seconds"]["train"] + row["seconds"]["validation"]
+        lines.append(
+            f"| {row['transactions']:,} | {row['trained_on']:,} | {row['wall_seconds']:.0f} s | "
+            f"{row['read_seconds']:.0f} s | {row['features_seconds']:.0f} s | {boosting:.0f} s | "
+            f"{row['peak_memory_gb']:.1f} GB |"
+        )
+    x = ", ".join(f'"{row["transactions"] / 1e6:.0f}"' for row in sizes)
+    y = ", ".join(f"{row['wall_seconds']:.0f}" for row in sizes)
+    chart = f'xychart-beta\n  x-axis "million transactions" [{x}]\n  y-axis "seconds"\n  bar [{y}]'
+    return "\n".join([*lines, "", "```mermaid", chart, "```"])
+
+
 def demo(result: dict[str, Any]) -> str:
     """What the first command of this page takes."""
     return (
@@ -196,6 +219,7 @@ TABLES = {
     "overhead": overhead,
     "features": features,
     "predict": predict,
+    "scale": scale,
     "transfer": transfer,
     "renderer": renderer,
     "generation": generation,
@@ -208,7 +232,8 @@ def _spread(value: dict[str, float], runs: int) -> str:
     return f"{value['mean']:.3f}{deviation}".replace("0.", ".")
 
 
-def _conditions(result: dict[str, Any]) -> str:
+def conditions(result: dict[str, Any]) -> str:
+    """When, where and with what something was measured."""
     software = result["software"]
     versions = ", ".join(
         f"{name} {software[name]}" for name in ("python", "xgboost-cpu", "keras", "jax") if name in software

@@ -93,3 +93,14 @@ def test_results_are_those_that_were_kept(repository: Path, monkeypatch: pytest.
 
     text = (repository / "README.md").read_text(encoding="utf-8")
     assert tables.insert(text, tables.render(repository / "ci" / "results")) == text
+
+
+def test_what_the_page_on_growth_calculates_is_from_what_was_kept(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SCALE.md holds what its script makes of `ci/results`."""
+    monkeypatch.syspath_prepend(str(repository / "ci" / "benchmarks"))
+    import scale_page  # found only after the line above
+
+    text = (repository / "SCALE.md").read_text(encoding="utf-8")
+    assert scale_page.insert(text, scale_page.render(repository / "ci" / "results")) == text
