@@ -49,6 +49,7 @@ def test_a_search_leaves_a_trained_run_a_configuration_and_a_report(tune: Any, t
     for title in ("How the search went", "Was it worth it?", "What mattered", "Settings beside", "Quality against"):
         assert title in page
     facts = report(tmp_path)
+    assert f"The best quality of 8 trials is {answer['best_value']:.4f}" in page
     assert 8 == sum(row["trials"] for row in facts["time_by_trial_state"])
     assert facts["best_value"] == answer["best_value"]
 

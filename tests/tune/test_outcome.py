@@ -66,3 +66,31 @@ def test_charts_leave_out_what_there_is_nothing_of() -> None:
     assert [] == charts.draw(study, TRIALS[2:4], ranges, {}, score="auroc", larger_is_better=True)
     drawn = charts.draw(study, TRIALS, ranges, {}, score="auroc", larger_is_better=True)
     assert ["How the search went", "Quality against training time"] == [chart["title"] for chart in drawn]
+
+
+def test_the_lead_says_what_matters() -> None:
+    """And is silent of what did not happen."""
+    facts: dict[str, Any] = {
+        "score": "average precision",
+        "trials": 7,
+        "best_value": 0.5,
+        "best_trial": 3,
+        "value_before": None,
+        "verdict": "The best settings were not compared with further seeds.",
+        "time_by_trial_state": [],
+        "saved_by_pruning_seconds": 0.0,
+        "limits_exceeded": "none",
+        "best_run_shortened": False,
+    }
+    plain = "The best average precision of 7 trials is 0.5000 (trial 3), judged without the test"
+    assert f"{plain}. The best settings were not compared with further seeds." == outcome.lead(facts)
+    facts |= {"value_before": 0.4, "limits_exceeded": {"latency": 0.1}, "best_run_shortened": True}
+    facts |= {"time_by_trial_state": [{"ended": plan.PRUNED, "trials": 2}], "saved_by_pruning_seconds": 90.0}
+    said = outcome.lead(facts)
+    assert said.startswith(f"{plain}; the settings it began from have 0.4000.")
+    for part in (
+        "Pruning 2 trials saved 1 min 30 s.",
+        "No trial keeps all limits: the best exceeds latency.",
+        "shortened",
+    ):
+        assert part in said

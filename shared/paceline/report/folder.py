@@ -36,7 +36,13 @@ def write(run_folders: Sequence[Path], runs: Path) -> dict[str, Any]:
 
 
 def write_sheet(
-    path: Path, title: str, facts: dict[str, Any], figures: Sequence[Mapping[str, Any]] = ()
+    path: Path,
+    title: str,
+    facts: dict[str, Any],
+    figures: Sequence[Mapping[str, Any]] = (),
+    *,
+    kind: str = "Data sheet",
+    lead: str = "",
 ) -> dict[str, Any]:
     """Write `facts` as a page to `path` and as JSON beside it, and return them with the page's path as `sheet`.
 
@@ -45,11 +51,13 @@ def write_sheet(
         title: its heading.
         facts: by name; lists of mappings become tables.
         figures: charts above the facts, see `figure`.
+        kind: what the page is, above its heading.
+        lead: what it comes to, below its heading.
     """
     from paceline.report.page import sheet
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(path, sheet(title, facts, figures))
+    atomic.write_text(path, sheet(title, facts, figures, kind=kind, lead=lead))
     atomic.write_json(path.with_suffix(".json"), facts)
     return {**facts, "sheet": str(path)}
 

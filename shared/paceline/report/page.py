@@ -98,12 +98,21 @@ def index(records: Sequence[Mapping[str, Any]]) -> str:
     return _page("index.html.jinja", title="Runs", rows=rows)
 
 
-def sheet(title: str, facts: Mapping[str, Any], figures: Sequence[Mapping[str, Any]] = ()) -> str:
-    """Return a data sheet as an HTML page: figures, facts by name, lists of records as tables."""
+def sheet(
+    title: str,
+    facts: Mapping[str, Any],
+    figures: Sequence[Mapping[str, Any]] = (),
+    *,
+    kind: str = "Data sheet",
+    lead: str = "",
+) -> str:
+    """Return a sheet as an HTML page: what it comes to, figures, facts by name, lists of records as tables."""
     known = redact(atomic.plain(dict(facts)))
     return _page(
         "sheet.html.jinja",
         title=title,
+        kind=kind,
+        lead=redact(lead),
         figures=[_drawn(figure.check(redact(spec)), f"figure-{place}") for place, spec in enumerate(figures)],
         facts_of_sheet=sections.facts(known),
         tables=sections.tables({key: sections.with_intervals(value) for key, value in known.items()}),

@@ -79,7 +79,7 @@ def _history(complete: Sequence[FrozenTrial], name: str, larger_is_better: bool)
         "How the search went",
         [figure.series("best so far", numbers, best), figure.series("trial", numbers, values)],
         x_label="trial",
-        y_label=f"{name} on the folds before the test",
+        y_label=f"{name}, judged without the test",
         caption="Complete trials; pruned ones have no value. Trial 0 is the settings that the search began from.",
         lines=[{"name": "began from", "y": values[0]}] if numbers[0] == 0 else [],
     )
@@ -126,8 +126,9 @@ def _parallel(complete: Sequence[FrozenTrial], parameters: Space, name: str, lar
         "Settings beside their value",
         [figure.series(label, *snake(trials)) for label, trials in drawn if trials],
         x_label="axis",
-        y_label="from the lowest of its range (0) to the highest (1)",
-        caption=f"A line goes through one trial's settings. Axes: {axes}.",
+        y_label="",
+        caption="A line goes through one trial's settings, from the lowest (0) to the highest (1) of each range. "
+        f"Axes: {axes}.",
         lines=[{"name": str(place), "x": place} for place in range(1, len(parameters) + 2)],
     )
 

@@ -149,12 +149,19 @@ def tune(
             "best_run_shortened": bool(record["budget"].get("changed", False)),
             "wall_seconds": times.elapsed(),
             "budget_seconds": None if ceiling is None else ceiling.seconds,
-            "time": times.phases(),
+            "time": {f"{name}_seconds": seconds for name, seconds in times.phases().items()},
         }
         drawn = charts.draw(
             study, found, parameters, compared, score=task.score, larger_is_better=task.larger_is_better
         )
-        sheet = report.write_sheet(place / "report.html", f"Search '{settings.study}'", redact(facts), drawn)["sheet"]
+        sheet = report.write_sheet(
+            place / "report.html",
+            settings.study,
+            redact(facts),
+            drawn,
+            kind="Search for better settings",
+            lead=outcome.lead(facts),
+        )["sheet"]
         return {
             "status": "done",
             "best_value": best.values[0],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -90,6 +90,24 @@ def facts(
             if plan.facts(trial).get("ended") == "failed"
         ],
     }
+
+
+def lead(facts: Mapping[str, Any]) -> str:
+    """Return what the search came to, in a few sentences."""
+    text = f"The best {facts['score']} of {facts['trials']} trials is {facts['best_value']:.4f} (trial "
+    text += f"{facts['best_trial']}), judged without the test"
+    if facts["value_before"] is not None:
+        text += f"; the settings it began from have {facts['value_before']:.4f}"
+    text += f". {facts['verdict']}"
+    pruned = [row for row in facts["time_by_trial_state"] if row["ended"] == plan.PRUNED]
+    if pruned:
+        count = pruned[0]["trials"]
+        text += f" Pruning {count} trial{'s' * (count > 1)} saved {fmt.duration(facts['saved_by_pruning_seconds'])}."
+    if facts["limits_exceeded"] != "none":
+        text += f" No trial keeps all limits: the best exceeds {', '.join(facts['limits_exceeded'])}."
+    if facts["best_run_shortened"]:
+        text += " The final run was shortened, so that everything ended in time."
+    return text
 
 
 def nothing(
