@@ -43,6 +43,14 @@ def _train(arguments: Namespace) -> dict[str, Any]:
     return train(config, runs_folder=arguments.runs, command=command, started=started, resume=arguments.resume)
 
 
+def _tune(arguments: Namespace) -> dict[str, Any]:
+    from medical_imaging import tune
+    from paceline.tune import command
+
+    config = _config(arguments)
+    return command.from_arguments(tune.TASK, config, arguments, cli.command_line(PROGRAM))
+
+
 def _evaluate(arguments: Namespace) -> dict[str, Any]:
     from medical_imaging import predict
 
@@ -101,6 +109,7 @@ COMMANDS = [
         _data_arguments,
     ),
     Command("train", "train, score on the test patients, write the report", _train, cli.train_arguments),
+    Command("tune", "search for better settings, then train the best", _tune, cli.tune_arguments),
     Command(
         "evaluate",
         "score a run on its test patients and the external site, by class and group",

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from paceline.config import Section
 from paceline.recipe import Recipe
+from paceline.tune.settings import Tune
 
 
 class Columns(Section):
@@ -127,6 +128,7 @@ class Config(Section):
     model: Model = Model()
     train: Train = Train()
     transfer: Transfer = Transfer()
+    tune: Tune = Tune()
     report: Report = Report()
 
     @model_validator(mode="after")

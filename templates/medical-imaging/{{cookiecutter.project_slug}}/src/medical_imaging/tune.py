@@ -1,0 +1,182 @@
+"""Tuning: what may vary, and what a trial is judged by; `paceline.tune` does the rest.
+
+A trial learns from patients of the training and validation parts and is judged by others of them, fold by fold, by the
+mean AUROC. The test's patients and the external site are left behind before anything is computed.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from medical_imaging import data, decisions, metrics, model, splits, targets, train
+from medical_imaging.cohort import Cohort
+from medical_imaging.config import Config
+from medical_imaging.metrics import Judged
+from paceline import fit_keras
+from paceline.budget import Ceiling
+from paceline.errors import PacelineError
+from paceline.quarantine import Quarantine
+from paceline.tune.space import Space
+from paceline.tune.task import Task
+from paceline.tune.trial import Outcome, Trial
+
+Rows = NDArray[np.int64]
+MOST_CALIBRATION_ERROR = 0.1  # the limit `calibration_error`
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What trials share.
+
+    Attributes:
+        cohort: of the training and validation parts alone.
+        folds: rows to learn from, and rows to judge by, no patient in both.
+    """
+
+    cohort: Cohort
+    folds: list[tuple[Rows, Rows]]
+
+
+def space(config: Config) -> Space:
+    """Return the ranges that a practitioner would search for the configured model."""
+    small = {
+        "train.learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
+        "train.batch_size": IntDistribution(8, 64, log=True),
+        "train.optimizer": CategoricalDistribution(("adamw", "sgd")),
+        "train.schedule": CategoricalDistribution(("constant", "cosine", "one_cycle")),
+        "train.loss": CategoricalDistribution(("weighted", "focal", "plain")),
+        "train.l1": FloatDistribution(0.0, 0.01),
+        "train.l2": FloatDistribution(0.0, 0.3),
+        "model.dropout": FloatDistribution(0.0, 0.6),
+    }
+    if config.model.name == "frozen":
+        return {**small, "model.head": CategoricalDistribution(("linear", "kernel"))}
+    augmented = {**small, "train.augment": FloatDistribution(0.0, 1.0)}
+    if config.model.name == "resnet18" or config.model.backbone == "none":
+        return augmented
+    return {
+        **augmented,
+        "transfer.unfreeze_share": FloatDistribution(0.05, 1.0),
+        "transfer.learning_rate": FloatDistribution(1e-5, 1e-3, log=True),
+    }
+
+
+def prepare(config: Config) -> Prepared:
+    """Return the images and labels of the patients that trials may see, and how they are divided into folds.
+
+    Raises:
+        PacelineError: the data cannot be read, there are fewer patients than folds, or lesions are to be outlined.
+    """
+    if config.model.task == "segmentation":
+        raise PacelineError("model.task is 'segmentation', which is not searched.", "Search a classifier.")
+    cohort = data.load(config.data, config.model.task, Quarantine())
+    split = splits.divide(cohort, config.data, config.train.seed)
+    known = np.sort(np.concatenate([split.train, split.validation]))
+    part = rows_of(cohort, known)
+    if config.tune.folds == 1:
+        return Prepared(part, [(np.searchsorted(known, split.train), np.searchsorted(known, split.validation))])
+    everything = np.arange(len(known))
+    judges = splits.folds(part, everything, config.tune.folds, config.train.seed)
+    return Prepared(part, [(np.setdiff1d(everything, rows), rows) for rows in judges])
+
+
+def rows_of(cohort: Cohort, rows: Rows) -> Cohort:
+    """Return the cohort with these rows alone."""
+    changes: dict[str, Any] = {"items": tuple(cohort.items[row] for row in rows)}
+    for field in fields(cohort):
+        if isinstance(value := getattr(cohort, field.name), np.ndarray):
+            changes[field.name] = np.asarray(value[rows])
+    return replace(cohort, **changes)
+
+
+def objective(prepared: Prepared, trial: Trial[Config]) -> Outcome:
+    """Train on each fold and return the mean AUROC, with the calibration error on patients it was not chosen by."""
+    cohort, folds = prepared.cohort, prepared.folds
+    # As many members as folds, so that each keeps its checkpoints apart.
+    settings = trial.config.train.model_copy(update={"folds": len(folds)})
+    config = trial.config.model_copy(update={"train": settings})
+    trial.run.device = fit_keras.prepare(settings.device, seed=settings.seed, precision=settings.precision).state()
+    exclusive = config.model.task == "multiclass"
+    learned = targets.to_learn(cohort.labels, settings.uncertain, seed=settings.seed)
+    backbone = model.build_backbone(config, cohort.images.shape[-1])
+    areas, errors = [], []
+    for number, (learn_on, judge_on) in enumerate(folds):
+        weights = targets.class_weights(learned[learn_on], exclusive=exclusive)
+        if number and config.model.name != "frozen":
+            backbone = model.build_backbone(config, cohort.images.shape[-1])
+        member = model.fit(
+            config, backbone, cohort.images, learned, weights, learn_on, judge_on,
+            suffix=f"_{number + 1}" if len(folds) > 1 else "", run=trial.run, progress=trial.progress,
+        )  # fmt: skip
+        fitted = model.Trained((member,), frozen=config.model.name == "frozen")
+        logits = fitted.logits(config, cohort.images, trial.run)
+        offsets = np.log(weights) if settings.loss == "weighted" else np.zeros(len(weights))
+        areas.append(_judge(config, cohort, logits, offsets, judge_on, judge_on)["auroc"]["value"])
+        trial.part_ended(areas[-1])
+        one, other = splits.folds(cohort, judge_on, 2, settings.seed)
+        for pair in ((one, other), (other, one)):
+            errors.append(_judge(config, cohort, logits, offsets, *pair)["ece"]["value"])
+    error = statistics.fmean(errors)
+    limits = {"calibration_error": error / MOST_CALIBRATION_ERROR - 1}
+    return Outcome(statistics.fmean(areas), limits=limits, notes={"ece": error})
+
+
+def _judge(
+    config: Config, cohort: Cohort, logits: NDArray[np.float64], offsets: NDArray[Any], decide_on: Rows, judge_on: Rows
+) -> dict[str, Any]:
+    """Return the scores on some rows, calibrated on others."""
+    exclusive, truth = config.model.task == "multiclass", targets.to_judge(cohort.labels)
+    decision = decisions.decide(config.report, logits[decide_on], truth[decide_on], offsets, exclusive=exclusive)
+    judged = Judged(
+        truth[judge_on],
+        decision.probabilities(logits[judge_on]),
+        cohort.patients[judge_on],
+        np.asarray(decision.thresholds),
+        cohort.classes,
+        exclusive,
+    )
+    return metrics.score(judged, resamples=0, seed=0)
+
+
+def part_steps(config: Config) -> int:
+    """Return the most epochs of one fold's trainings."""
+    one = config.model_copy(update={"train": config.train.model_copy(update={"folds": 1})})
+    return sum(model.stages(one).values())
+
+
+def trainings(config: Config) -> int:
+    """Return how many trainings `train` makes."""
+    return config.train.folds
+
+
+def train_for_good(
+    config: Config,
+    *,
+    runs_folder: Path,
+    command: str = "",
+    started: float | None = None,
+    ceiling: Ceiling | None = None,
+) -> dict[str, Any]:
+    """Train settings as the command `train` does; the time that a search keeps for it is all that holds its budget."""
+    return train.train(config, runs_folder=runs_folder, command=command, started=started)
+
+
+TASK: Task[Config, Prepared] = Task(
+    score="auroc",
+    monitor="validation_auroc",
+    larger_is_better=True,
+    space=space,
+    part_steps=part_steps,
+    trainings=trainings,
+    prepare=prepare,
+    objective=objective,
+    limits=("calibration_error",),
+    train=train_for_good,
+)

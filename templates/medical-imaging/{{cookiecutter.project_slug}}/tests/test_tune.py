@@ -1,0 +1,91 @@
+"""The search of the medical template: what it may vary, and that no patient of the test has a say in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from medical_imaging import data, splits, tune
+from medical_imaging.cohort import Cohort
+from medical_imaging.config import Config, Model, Train
+from paceline.errors import PacelineError
+from paceline.tune import command, space
+from paceline.tune.settings import Tune
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+def test_no_patient_of_the_test_or_the_external_site_has_a_say(
+    folds: int, small: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all their images and labels changed, trials get the same, digit for digit; no patient is in two parts."""
+    config = small.model_copy(update={"tune": Tune(folds=folds)})
+    honest = tune.prepare(config)
+    load = data.load
+
+    def poison(*arguments: Any) -> Cohort:
+        cohort = load(*arguments)
+        split = splits.divide(cohort, config.data, config.train.seed)
+        rows = np.concatenate([split.test, split.external])
+        assert len(rows)
+        images, labels = np.array(cohort.images), cohort.labels.copy()
+        images[rows] = 255 - images[rows]
+        poisoned = replace(cohort, images=images, labels=labels)
+        monkeypatch.setattr(splits, "divide", lambda *arguments: split)  # labels have a say in the division alone
+        labels[rows] = 1 - labels[rows]
+        return poisoned
+
+    monkeypatch.setattr(data, "load", poison)
+    other = tune.prepare(config)
+    np.testing.assert_array_equal(honest.cohort.images, other.cohort.images)
+    np.testing.assert_array_equal(honest.cohort.labels, other.cohort.labels)
+    assert folds == len(honest.folds)
+    for (learn_on, judge_on), pair in zip(honest.folds, other.folds, strict=True):
+        np.testing.assert_array_equal(learn_on, pair[0])
+        np.testing.assert_array_equal(judge_on, pair[1])
+        assert not set(honest.cohort.patients[learn_on]) & set(honest.cohort.patients[judge_on])
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [Model(), Model(name="fine_tuned"), Model(name="fine_tuned", backbone="none"), Model(name="resnet18")],
+    ids=lambda model: f"{model.name}-{model.backbone}",
+)
+def test_the_default_settings_lie_in_the_space(chosen: Model) -> None:
+    """Every range holds the default, so that nothing has to be widened, and every end of it is allowed."""
+    config = Config(model=chosen)
+    ranges = tune.space(config)
+    assert ranges == space.chosen(ranges, config, ())
+    for key, distribution in ranges.items():
+        if isinstance(distribution, CategoricalDistribution):
+            values = distribution.choices
+        else:
+            assert isinstance(distribution, (FloatDistribution, IntDistribution))
+            values = (distribution.low, distribution.high)
+        for value in values:
+            space.applied(config, {key: value})
+
+
+def test_outlining_is_not_searched(small: Config) -> None:
+    """One sentence says so."""
+    with pytest.raises(PacelineError, match=r"model.task is 'segmentation', which is not searched"):
+        tune.prepare(small.model_copy(update={"model": Model(task="segmentation")}))
+
+
+@pytest.mark.slow
+def test_a_search_ends_with_a_run(small: Config, tmp_path: Path) -> None:
+    """Two folds a trial, each from the start, and the limit on calibration measured."""
+    changes = {
+        "tune": Tune(sampler="grid", vary=("train.learning_rate=0.001,0.003",), repeats=0),
+        "train": Train(epochs=1, device="cpu", checkpoint_seconds=0, l2=0),
+    }
+    answer = command.tune(
+        tune.TASK, small.model_copy(update=changes), runs_folder=tmp_path / "runs", folder=tmp_path / "tune"
+    )
+    assert 2 == answer["trials"]
+    assert 0 <= answer["best_value"] <= 1
+    assert (Path(answer["best_run"]) / "model.keras").exists()
