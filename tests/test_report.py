@@ -85,6 +85,9 @@ def test_a_full_report_is_sound_and_has_every_section(record: dict[str, Any]) ->
     assert headings == [
         "One warning",
         "Where the time went",
+        "Why it took that long",
+        "What would make it shorter",
+        "Other sizes, other machines",
         "How it learned",
         "How good it is",
         "Seen closer",

@@ -16,6 +16,7 @@ def _bench_machine(arguments: Namespace) -> dict[str, Any]:
 
     machine = microbench.measure()
     machines.write(machine, arguments.output)
+    microbench.keep(machine)
     figures = [{"benchmark": machines.BENCHMARKS[name], "value": value} for name, value in machine.benchmarks.items()]
     return {"machine": machine.name, "kind": machine.kind, "benchmarks": figures, "output": str(arguments.output)}
 

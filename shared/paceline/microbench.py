@@ -57,17 +57,33 @@ def measure(*, seconds: float = SECONDS) -> Machine:
 
 def here() -> Machine:
     """Return this machine, measured now or before: the figures are kept in the cache as long as its hardware is."""
-    path = compilation.cache_folder() / "machine.json"
-    try:
-        known = machines.read(path)
-        if known.facts.get("host") == platform.node() and known.facts.get("cores") == device.usable_cores():
-            return known
-    except PacelineError:
-        pass
+    known = kept()
+    if known is not None:
+        return known
     found = measure()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    machines.write(found, path)
+    keep(found)
     return found
+
+
+def keep(machine: Machine) -> None:
+    """Keep the figures of this machine in the cache, for reports."""
+    path = _kept_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    machines.write(machine, path)
+
+
+def kept() -> Machine | None:
+    """Return this machine as it was measured before; None where it was not, or has changed."""
+    try:
+        known = machines.read(_kept_file())
+    except PacelineError:
+        return None
+    same = known.facts.get("host") == platform.node() and known.facts.get("cores") == device.usable_cores()
+    return known if same else None
+
+
+def _kept_file() -> Path:
+    return compilation.cache_folder() / "machine.json"
 
 
 def best(work: Callable[[], object], seconds: float) -> float:

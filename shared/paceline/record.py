@@ -55,6 +55,7 @@ class Run:
         budget: what a ceiling on the wall time changed: `seconds`, `asked`, `changed`, and by training what fitted.
         history: how training went; `fit_xgboost` and `fit_keras` fill it.
         training: what each training of a network managed, by stage; see `throughput.facts`.
+        surroundings: what the report says beside the run: its machine, time-savers, other sizes and machines.
         figures: the domain's own charts for the report (see `report.figure`).
         warnings: sentences that the reader of the report must see.
         pages: further files of a run that is done, by name: each is given the closed record and returns its text.
@@ -81,6 +82,7 @@ class Run:
         self.warnings: list[str] = []
         self.pages: dict[str, Callable[[dict[str, Any]], str]] = {}
         self.earlier_sessions: list[dict[str, Any]] = []
+        self.surroundings: dict[str, Any] = {}
         self.started_at = datetime.now(UTC)
         self.command = ""
         self.status = "running"
@@ -151,6 +153,7 @@ class Run:
             "score_notes": self.score_notes,
             "figures": self.figures,
             "warnings": self.warnings,
+            **self.surroundings,
             "earlier_sessions": self.earlier_sessions,
         }
         plain: dict[str, Any] = redact(atomic.plain(record))
@@ -163,9 +166,11 @@ class Run:
 
     def close(self) -> None:
         """Write the report, and the pages where the run is done; the record last, so that its time covers all of it."""
+        from paceline import surroundings
         from paceline.report.page import render  # Jinja2 is loaded when there is something to render
 
         self.save()
+        self.surroundings = surroundings.of(self.state(), self.folder.parent)
         atomic.write_text(self.folder / "report.html", render(self.state()))
         if self.status == "done":
             for name, page in self.pages.items():

@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from paceline import atomic, report
-from paceline.report import figure
 from paceline.report import format as fmt
+from paceline.report import time_savers
 
 FILE = "levers.json"  # below runs/, for the reports of later runs
 TITLE = "Time-savers"
-GAIN = "times as fast"
 
 
 def write(answer: Mapping[str, Any], output: Path, runs_folder: Path | None) -> str:
     """Write the page and its JSON, and the findings where reports look for them; return the page's path."""
     facts = {
-        "verdict": verdict(answer["levers"]),
+        "verdict": time_savers.verdict(answer["levers"]),
         "cpu": answer["hardware"]["cpu"],
         "cores": answer["hardware"]["cores"],
         "time": fmt.duration(answer["wall_seconds"]),
-        **tables(answer["levers"], answer["score"]),
-        "nothing_known_of": unknown(answer["levers"]),
+        **time_savers.tables(answer["levers"], answer["score"]),
+        "nothing_known_of": time_savers.unknown(answer["levers"]),
         "method": "Throughput: two trainings take turns of 0.25 s or more; the gain is the geometric mean over "
         "pairs of turns, with a 90 % bootstrap interval. Convergence: whole trainings with and without, paired by "
         "seed, to the score that each training without it reaches. Validation data alone; the test is not touched.",
     }
-    written = report.write_sheet(output, TITLE, facts, charts(answer["levers"]))
+    written = report.write_sheet(output, TITLE, facts, time_savers.charts(answer["levers"]))
     atomic.write_json(output.with_suffix(".json"), dict(answer))
     if runs_folder is not None:
         runs_folder.mkdir(parents=True, exist_ok=True)
@@ -49,117 +48,10 @@ def read(runs_folder: Path) -> dict[str, Any]:
 def shown(answer: Mapping[str, Any]) -> dict[str, Any]:
     """Return the answer as the screen shows it: two tables, and what is beside them."""
     return {
-        **tables(answer["levers"], answer["score"]),
-        "verdict": verdict(answer["levers"]),
+        **time_savers.tables(answer["levers"], answer["score"]),
+        "verdict": time_savers.verdict(answer["levers"]),
         "wall_seconds": answer["wall_seconds"],
-        **({"nothing_known_of": rows} if (rows := unknown(answer["levers"])) else {}),
+        **({"nothing_known_of": rows} if (rows := time_savers.unknown(answer["levers"])) else {}),
         **({"applied": ", ".join(answer["applied"]) or "nothing"} if "applied" in answer else {}),
         "sheet": answer["sheet"],
     }
-
-
-def verdict(levers: Sequence[Mapping[str, Any]]) -> str:
-    """Return in a sentence or two which levers are worth it: the best that is not in use, of each kind."""
-    sentences = []
-    for kind, what in (("throughput", "a pass over the data"), ("convergence", "the way to the same score")):
-        sure = [
-            each
-            for each in levers
-            if each["kind"] == kind and not each["in_use"] and each["gain"] and (each["gain"]["low"] or 0) > 1
-        ]
-        if sure:
-            best = max(sure, key=lambda each: float(each["gain"]["value"]))
-            risk = f" It may cost quality: {best['risk']}." if best["risk"] else ""
-            sentences.append(f"{best['lever']} makes {what} {interval(best['gain'])} times as fast.{risk}")
-    return " ".join(sentences) or "None of the time-savers that are not in use yet gains for sure here."
-
-
-def tables(levers: Sequence[Mapping[str, Any]], score: str) -> dict[str, list[dict[str, Any]]]:
-    """Return a table of the throughput levers and one of the convergence levers, of those that were measured."""
-    throughput = [
-        {
-            "throughput": each["lever"],
-            GAIN: interval(each["gain"]),
-            **_change(each, score),
-            "setting": setting(each),
-            "risk": each["risk"] or "none",
-        }
-        for each in levers
-        if each["kind"] == "throughput" and each["gain"]
-    ]
-    convergence = [
-        {
-            "convergence": each["lever"],
-            "same score, " + GAIN: interval(each["gain"]) if each["gain"] else _never(each),
-            "whole training": interval(each["training_gain"]),
-            **_change(each, score),
-            "setting": setting(each),
-            "risk": each["risk"] or "none",
-        }
-        for each in levers
-        if each["kind"] == "convergence" and each.get("training_gain")
-    ]
-    found = {"throughput": throughput, "convergence": convergence}
-    return {name: rows for name, rows in found.items() if rows}
-
-
-def unknown(levers: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return the levers of which nothing is known, with the reason."""
-    return [{"lever": each["lever"], "reason": each["reason"]} for each in levers if each["reason"]]
-
-
-def setting(found: Mapping[str, Any]) -> str:
-    """Return what a lever sets, as in config.toml, and whether it is in use."""
-    text = ", ".join(f"{key} = {json.dumps(value)}" for key, value in found["settings"].items())
-    return f"{text} (in use)" if found["in_use"] else text
-
-
-def interval(gain: Mapping[str, Any] | None) -> str:
-    """Return a gain with its interval: `1.42 (1.38 to 1.47)`."""
-    if gain is None:
-        return "-"
-    text = fmt.number(gain["value"])
-    if gain["low"] is None:
-        return f"{text} ({gain['pairs']} {'pair' if gain['pairs'] == 1 else 'pairs'})"
-    return f"{text} ({fmt.number(gain['low'])} to {fmt.number(gain['high'])})"
-
-
-def charts(levers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return a chart of the gains of each kind, where there are any."""
-    found = []
-    for kind, title in (
-        ("throughput", "What makes a pass over the data faster"),
-        ("convergence", "What gets to the same score sooner"),
-    ):
-        rows = [each for each in levers if each["kind"] == kind and each["gain"]]
-        if rows:
-            gains = [each["gain"] for each in rows]
-            values = [gain["value"] for gain in gains]
-            lows = [gain["value"] if gain["low"] is None else gain["low"] for gain in gains]
-            highs = [gain["value"] if gain["high"] is None else gain["high"] for gain in gains]
-            names = [f"{each['lever']}, in use" if each["in_use"] else each["lever"] for each in rows]
-            found.append(
-                figure.interval(
-                    title,
-                    [figure.series(GAIN, names, values, lows, highs)],
-                    x_label="lever",
-                    y_label=f"{GAIN} as without it",
-                    lines=[{"name": "no change", "y": 1.0}],
-                )
-            )
-    return found
-
-
-def _change(found: Mapping[str, Any], score: str) -> dict[str, str]:
-    """Return the change of the score, its range over the seeds after it; nothing where no training was made."""
-    changes = found.get("score_changes")
-    if not changes:
-        return {f"change of {fmt.label(score)}": "-"}
-    text = f"{found['score_change']:+.3f}"
-    if len(changes) > 1:
-        text += f" ({min(changes):+.3f} to {max(changes):+.3f})"
-    return {f"change of {fmt.label(score)}": text}
-
-
-def _never(found: Mapping[str, Any]) -> str:
-    return f"reached by {found['reached']} of {found['seeds']}"

@@ -16,7 +16,36 @@ _MONTHS = (
 _ACRONYMS = {
     word.lower(): word
     for word in (
-        *("AUC", "ROC", "AP", "FPR", "TPR", "F1", "ECE", "MAE", "RMSE", "MCC", "IoU", "mAP", "L1", "L2", "ID", "IDs"),
+        *(
+            "AUROC",
+            "AUPRC",
+            "AUC",
+            "ROC",
+            "PR",
+            "HD95",
+            "AP50",
+            "AP75",
+            "mIoU",
+            "Dice",
+            "PPV",
+            "NPV",
+            "FROC",
+            "Brier",
+            "AP",
+            "FPR",
+            "TPR",
+            "F1",
+            "ECE",
+            "MAE",
+            "RMSE",
+            "MCC",
+            "IoU",
+            "mAP",
+            "L1",
+            "L2",
+            "ID",
+            "IDs",
+        ),
         *("CPU", "GPU", "TPU", "OS", "GB", "MB", "UTC", "FLOPs", "XGBoost", "DICOM", "ONNX", "URL", "MLP"),
     )
 }

@@ -12,9 +12,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from paceline import atomic
+from paceline import atomic, explain
 from paceline.redact import redact
-from paceline.report import comparison, curves, figure, pictures, scale, sections, strips, svg
+from paceline.report import comparison, curves, figure, pictures, scale, sections, strips, svg, time_savers
 from paceline.report import format as fmt
 
 MOST_BYTES = 1_000_000  # of a page
@@ -130,11 +130,15 @@ def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], u
         title=fmt.clip(str(record.get("run") or "Run"), 120),
         status=str(record.get("status") or ""),
         headline=sections.headline(record),
-        verdict=" ".join(sections.verdict(record)),
+        verdict=" ".join([*sections.verdict(record), *explain.verdict(record, record.get("benchmarks"))[:1]]),
         warnings=sections.warnings(record),
         ledger=ledger,
         ledger_bar=strips.share_bar(ledger["shares"], "ledger"),
         sessions=sections.sessions(record),
+        why=explain.verdict(record, record.get("benchmarks")),
+        why_tables=sections.tables({"what each training managed": explain.rows(record, record.get("benchmarks"))}),
+        levers=_levers(record),
+        what_if=sections.tables({"other sizes and machines": record.get("what_if") or []}),
         history=history,
         diagnosis=curves.diagnosis(history),
         stop_reason=fmt.clip(str(history.get("stop_reason") or ""), 300),
@@ -160,6 +164,19 @@ def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], u
         seed=record.get("seed"),
         config=sections.configuration(record.get("config") or {}),
     )
+
+
+def _levers(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The project's time-savers as tables and charts; empty where they were never measured."""
+    found = record.get("levers")
+    if not found:
+        return {}
+    try:
+        tables = time_savers.tables(found, str(record.get("levers_score") or "score"))
+        charts = [_drawn(spec, f"lever-{place}") for place, spec in enumerate(time_savers.charts(found))]
+        return {"verdict": time_savers.verdict(found), "tables": sections.tables(tables), "charts": charts}
+    except (KeyError, TypeError, ValueError, AttributeError):  # rows that somebody edited
+        return {}
 
 
 def _figures(record: Mapping[str, Any]) -> tuple[list[dict[str, Any]], int]:

@@ -24,11 +24,24 @@ def prepare(record: Mapping[str, Any]) -> dict[str, Any]:
     A report is also made of a run that failed, and of a record that somebody edited.
     """
     known: dict[str, Any] = redact(atomic.plain(dict(record)))
-    for key in ("config", "device", "hardware", "software", "dataset", "model", "phases", "spans", "history", "scores"):
+    for key in (
+        "config",
+        "device",
+        "hardware",
+        "software",
+        "dataset",
+        "model",
+        "phases",
+        "spans",
+        "history",
+        "scores",
+        "training",
+        "benchmarks",
+    ):
         known[key] = known[key] if isinstance(known.get(key), dict) else {}
-    for key in ("slices", "predictions", "figures", "warnings", "earlier_sessions"):
+    for key in ("slices", "predictions", "figures", "warnings", "earlier_sessions", "levers", "what_if"):
         known[key] = known[key] if isinstance(known.get(key), list) else []
-    for key in ("slices", "predictions", "figures", "earlier_sessions"):
+    for key in ("slices", "predictions", "figures", "earlier_sessions", "levers", "what_if"):
         known[key] = [item for item in known[key] if isinstance(item, dict)]
     for key in ("phases", "spans"):
         known[key] = {name: seconds for name, seconds in known[key].items() if fmt.is_number(seconds)}
