@@ -61,4 +61,11 @@ def config() -> Config:
 @pytest.fixture
 def task() -> Task[Config, str]:
     """The project's side."""
-    return Task("validation_s", True, lambda config: LEVERS, lambda config: "prepared", train, {"train.epochs": 10**6})
+    return Task(
+        "validation_s",
+        True,
+        lambda config: LEVERS,
+        lambda config: "prepared",
+        train,
+        lambda config: {"train.epochs": 10**6},
+    )

@@ -43,16 +43,16 @@ def test_gains_are_found_ordered_and_kept_for_reports(measured: dict[str, Any], 
     assert 0 < rate["score_change"] < 0.05
     assert measured["levers"] == sheet.read(tmp_path / "runs")["levers"]
     page = (tmp_path / "levers.html").read_text()
-    assert "fast makes a pass over the data 2.00 (2.00 to 2.00) times as fast" in page
+    assert "Fast: train.fast = true makes a pass over the data 2.00 (2.00 to 2.00) times as fast" in page
     assert "Mend it." in page
 
 
 def test_the_screen_shows_two_tables_and_what_is_unknown(measured: dict[str, Any]) -> None:
     """Each with its setting and its risk."""
     shown = sheet.shown(measured)
-    assert ["fast"] == [row["throughput"] for row in shown["throughput"]]
-    assert "train.fast = true" == shown["throughput"][0]["setting"]
-    assert "it may jump" == shown["convergence"][0]["risk"]
+    assert ["fast"] == [row["lever"] for row in shown["throughput_levers"]]
+    assert "train.fast = true" == shown["throughput_levers"][0]["setting"]
+    assert "it may jump" == shown["convergence_levers"][0]["risk"]
     assert [{"lever": "broken", "reason": "train.broken is true. Mend it."}] == shown["nothing_known_of"]
 
 

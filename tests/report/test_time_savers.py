@@ -11,7 +11,9 @@ from paceline.report import time_savers
 def test_the_verdict_names_the_best_lever_that_is_sure_and_its_risk(record: dict[str, Any]) -> None:
     """One that is in use already, or may be no gain, is not named."""
     bins, _ = record["levers"]
-    expected = "histogram bins makes a pass over the data 1.42 (1.38 to 1.47) times as fast. It may cost quality: rare"
+    expected = (
+        "Histogram bins: model.max_bin = 256 makes a pass over the data 1.42 (1.38 to 1.47) times as fast. It may"
+    )
     assert time_savers.verdict(record["levers"]).startswith(expected)
     assert time_savers.verdict([bins | {"in_use": True}]).startswith("None of the time-savers")
     assert time_savers.verdict([bins | {"gain": bins["gain"] | {"low": 0.99}}]).startswith("None of the time-savers")
@@ -20,7 +22,7 @@ def test_the_verdict_names_the_best_lever_that_is_sure_and_its_risk(record: dict
 def test_a_lever_that_never_reaches_the_score_says_so(record: dict[str, Any]) -> None:
     """It has no gain, whatever its training took."""
     _, penalty = record["levers"]
-    (row,) = time_savers.tables([penalty | {"gain": None, "reached": 1}], "average_precision")["convergence"]
+    (row,) = time_savers.tables([penalty | {"gain": None, "reached": 1}], "average_precision")["convergence_levers"]
     assert "reached by 1 of 5" == row["same score, times as fast"]
     assert "+0.004 (+0.001 to +0.007)" == row["change of average precision"]
 

@@ -185,7 +185,7 @@ def _probe(
         return Side(train)
 
     try:
-        without, having = (side(settings) for settings in _sides(config, found.lever, task.lasting))
+        without, having = (side(settings) for settings in _sides(config, found.lever, task.lasting(config)))
         found.speed = of_turns(turns.pairs(without, having, seconds=seconds))
         found.setup_seconds = having.setup_seconds - without.setup_seconds
     except PacelineError as error:

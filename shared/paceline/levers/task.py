@@ -45,7 +45,8 @@ class Task(Generic[Config, Prepared]):
         levers: those that suit a configuration and this machine.
         prepare: what trainings share; it must leave the test data out.
         train: trains once, as the first training of a run does, watched by validation; it sets `run.device`.
-        lasting: settings, by `section.key`, under which a training goes on for as long as it is probed.
+        lasting: settings, by `section.key`, under which a training goes on for as long as it is probed, and begins with
+            what takes its time.
     """
 
     monitor: str
@@ -53,4 +54,4 @@ class Task(Generic[Config, Prepared]):
     levers: Callable[[Config], Sequence[Lever]]
     prepare: Callable[[Config], Prepared]
     train: Callable[[Prepared, Config, Run, Progress], None]
-    lasting: Mapping[str, Any]
+    lasting: Callable[[Config], Mapping[str, Any]]

@@ -103,6 +103,7 @@ class Handover:
     def begin(self, stage: str, course: Course, *, most: int, steps: int, validation_steps: int, trend: float) -> None:
         """Take in how many steps an epoch has."""
         self._most, self._steps = most, steps
+        self._epochs = self._seconds = 0.0  # of an earlier stage: its epochs are others
 
     def observe(self, stretch: Stretch) -> None:
         """Add up the steps; hand over when they make a turn."""

@@ -123,6 +123,7 @@ def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], u
     dataset, hardware = record.get("dataset") or {}, record.get("hardware") or {}
     history = record.get("history") or {}
     ledger = sections.ledger(record)
+    why = explain.verdict(record, record.get("benchmarks"))
     for row in ledger["rows"]:
         row["bar"] = strips.length_bar(row["width"])
     return _page(
@@ -130,15 +131,15 @@ def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], u
         title=fmt.clip(str(record.get("run") or "Run"), 120),
         status=str(record.get("status") or ""),
         headline=sections.headline(record),
-        verdict=" ".join([*sections.verdict(record), *explain.verdict(record, record.get("benchmarks"))[:1]]),
+        verdict=" ".join([*sections.verdict(record), *_bound(why)]),
         warnings=sections.warnings(record),
         ledger=ledger,
         ledger_bar=strips.share_bar(ledger["shares"], "ledger"),
         sessions=sections.sessions(record),
-        why=explain.verdict(record, record.get("benchmarks")),
+        why=why,
         why_tables=sections.tables({"what each training managed": explain.rows(record, record.get("benchmarks"))}),
         levers=_levers(record),
-        what_if=sections.tables({"other sizes and machines": record.get("what_if") or []}),
+        what_if=sections.tables({"the same project under other conditions": record.get("what_if") or []}),
         history=history,
         diagnosis=curves.diagnosis(history),
         stop_reason=fmt.clip(str(history.get("stop_reason") or ""), 300),
@@ -164,6 +165,11 @@ def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], u
         seed=record.get("seed"),
         config=sections.configuration(record.get("config") or {}),
     )
+
+
+def _bound(why: Sequence[str]) -> list[str]:
+    """What the training is bound by, without the evidence, which has a section of its own."""
+    return [f"{sentence.partition(':')[0].rstrip('.')}." for sentence in why[:1]]
 
 
 def _levers(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,8 @@ def verdict(levers: Sequence[Mapping[str, Any]]) -> str:
         if sure:
             best = max(sure, key=lambda each: float(each["gain"]["value"]))
             risk = f" It may cost quality: {best['risk']}." if best["risk"] else ""
-            sentences.append(f"{best['lever']} makes {what} {interval(best['gain'])} times as fast.{risk}")
+            name = f"{best['lever'][:1].upper()}{best['lever'][1:]}"
+            sentences.append(f"{name}: {_settings(best)} makes {what} {interval(best['gain'])} times as fast.{risk}")
     return " ".join(sentences) or "None of the time-savers that are not in use yet gains for sure here."
 
 
@@ -32,8 +33,8 @@ def tables(levers: Sequence[Mapping[str, Any]], score: str) -> dict[str, list[di
     """Return a table of the throughput levers and one of the convergence levers, of those that were measured."""
     throughput = [
         {
-            "throughput": each["lever"],
-            GAIN: interval(each["gain"]),
+            "lever": each["lever"],
+            "a pass, " + GAIN: interval(each["gain"]),
             **_change(each, score),
             "setting": setting(each),
             "risk": each["risk"] or "none",
@@ -43,7 +44,7 @@ def tables(levers: Sequence[Mapping[str, Any]], score: str) -> dict[str, list[di
     ]
     convergence = [
         {
-            "convergence": each["lever"],
+            "lever": each["lever"],
             "same score, " + GAIN: interval(each["gain"]) if each["gain"] else _never(each),
             "whole training": interval(each["training_gain"]),
             **_change(each, score),
@@ -53,7 +54,7 @@ def tables(levers: Sequence[Mapping[str, Any]], score: str) -> dict[str, list[di
         for each in levers
         if each["kind"] == "convergence" and each.get("training_gain")
     ]
-    found = {"throughput": throughput, "convergence": convergence}
+    found = {"throughput_levers": throughput, "convergence_levers": convergence}
     return {name: rows for name, rows in found.items() if rows}
 
 
@@ -64,8 +65,7 @@ def unknown(levers: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 def setting(found: Mapping[str, Any]) -> str:
     """Return what a lever sets, as in config.toml, and whether it is in use."""
-    text = ", ".join(f"{key} = {json.dumps(value)}" for key, value in found["settings"].items())
-    return f"{text} (in use)" if found["in_use"] else text
+    return f"{_settings(found)} (in use)" if found["in_use"] else _settings(found)
 
 
 def interval(gain: Mapping[str, Any] | None) -> str:
@@ -113,6 +113,10 @@ def _change(found: Mapping[str, Any], score: str) -> dict[str, str]:
     if len(changes) > 1:
         text += f" ({min(changes):+.3f} to {max(changes):+.3f})"
     return {f"change of {fmt.label(score)}": text}
+
+
+def _settings(found: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} = {json.dumps(value)}" for key, value in found["settings"].items())
 
 
 def _never(found: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ def test_every_setting_is_one_of_the_configuration(small: Config, name: str) -> 
     for lever in found:
         without = configuration.replace(config, lever.without, source="test")
         assert without != configuration.replace(config, lever.settings, source="test"), lever.name
-        configuration.replace(config, {**lever.settings, **levers.TASK.lasting}, source="test")
+        configuration.replace(config, {**lever.settings, **levers.lasting(small)}, source="test")
     assert len(found) == len({lever.name for lever in found})
 
 
@@ -32,7 +32,7 @@ def test_both_sides_of_a_lever_train_in_turns(small: Config) -> None:
     fold = levers.prepare(small)
 
     def side(settings: dict[str, Any]) -> Side:
-        config = configuration.replace(small, {**settings, **levers.TASK.lasting}, source="test")
+        config = configuration.replace(small, {**settings, **levers.lasting(small)}, source="test")
 
         def train(handover: Handover) -> None:
             with probe_run.opened(config) as run:

@@ -35,6 +35,14 @@ def _train(arguments: Namespace) -> dict[str, Any]:
     return train.train(config, runs_folder=arguments.runs, command=command, started=started, resume=arguments.resume)
 
 
+def _levers(arguments: Namespace) -> dict[str, Any]:
+    from driving_perception import levers
+    from paceline.levers import command
+
+    config = _config(arguments)
+    return command.from_arguments(levers.task(config), config, arguments)
+
+
 def _evaluate(arguments: Namespace) -> dict[str, Any]:
     from driving_perception import evaluate
 
@@ -98,6 +106,7 @@ COMMANDS = [
         _data_arguments,
     ),
     Command("train", "train, score on the test sequences, write the report", _train, _train_arguments),
+    Command("levers", "measure what each time-saver brings on this machine", _levers, cli.levers_arguments),
     Command(
         "evaluate",
         "score a run on its test sequences, by slice and under bad sight; fails below the safety gate",

@@ -8,14 +8,18 @@ from typing import Any
 from driving_perception import augment, data, model, splits
 from driving_perception.cards import data_card, model_card
 from driving_perception.config import Config
+from driving_perception.data import Scenes
 from driving_perception.detection import Detection
 from driving_perception.lanes import Lanes
+from driving_perception.model import Network
 from driving_perception.segmentation import Segmentation
+from driving_perception.splits import Split
 from driving_perception.tasks import Task
 from paceline import fit_keras, optimizers, record
 from paceline.batches import Batches
 from paceline.progress import Progress
 from paceline.quarantine import Quarantine
+from paceline.record import Run
 
 
 def train(
@@ -49,53 +53,9 @@ def train(
             for sentence in split.warnings:
                 run.warn(sentence)
 
-        with run.phase("build"):
-            run.device = fit_keras.prepare(settings.device, seed=seed, precision=settings.precision).state()
-            task = task_of(config.model.task, scenes.classes, scenes.images.shape[1:3])
-            network = model.build(config, task, scenes.images.shape[1:3])
-            taken = model.take_over(network, config)
-        inputs = network.inputs(scenes.images, max_bytes=config.data.max_cache_bytes, run=run)
-
-        with run.phase("build"):
-            targets = task.targets(scenes)
-            learned = model.take(targets, split.train)
-            changed = augment.of(config, task, of_features=network.backbone is not None)
-            batches = Batches(
-                model.take(inputs, split.train),
-                learned,
-                batch_size=settings.batch_size,
-                seed=seed,
-                run=run,
-                augment=changed,
-            )
-            watched = Batches(
-                model.take(inputs, split.validation),
-                model.take(targets, split.validation),
-                batch_size=settings.batch_size,
-                seed=None,
-                run=run,
-            )
-            optimizers.penalise(network.trained, l2=settings.l2)
-            network.trained.compile(
-                optimizer=fit_keras.optimizer(settings),
-                loss=task.loss(settings, learned),
-                weighted_metrics=task.metrics(),
-            )
         with Progress({"train": settings.epochs}, unit="epoch") as progress:
-            fitted = fit_keras.fit(
-                network.trained,
-                batches,
-                watched,
-                epochs=settings.epochs,
-                early_stopping_epochs=settings.early_stopping_epochs,
-                monitor=task.monitor,
-                larger_is_better=task.larger_is_better,
-                checkpoint_seconds=settings.checkpoint_seconds,
-                stage="train",
-                run=run,
-                progress=progress,
-                tensorboard=settings.tensorboard,
-            )
+            network, inputs, taken, fitted = fit(config, scenes, split, run=run, progress=progress)
+        task = network.task
 
         with run.phase("score"):
             answers = model.predict(network.trained, inputs, split.test)
@@ -122,6 +82,62 @@ def train(
         "scores": run.scores,
         "report": str(run.folder / "report.html"),
     }
+
+
+def fit(
+    config: Config, scenes: Scenes, split: Split, *, run: Run, progress: Progress
+) -> tuple[Network, Any, dict[str, Any], fit_keras.Fitted]:
+    """Build the configured network and train it on the split's training frames, watched by its validation frames.
+
+    Returns:
+        The network, what it takes for each frame, what it took over from an earlier run, and how training went.
+    """
+    settings = config.train
+    with run.phase("build"):
+        run.device = fit_keras.prepare(settings.device, seed=settings.seed, precision=settings.precision).state()
+        task = task_of(config.model.task, scenes.classes, scenes.images.shape[1:3])
+        network = model.build(config, task, scenes.images.shape[1:3])
+        taken = model.take_over(network, config)
+    inputs = network.inputs(scenes.images, max_bytes=config.data.max_cache_bytes, run=run)
+    with run.phase("build"):
+        targets = task.targets(scenes)
+        learned = model.take(targets, split.train)
+        batches = Batches(
+            model.take(inputs, split.train),
+            learned,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            run=run,
+            augment=augment.of(config, task, of_features=network.backbone is not None),
+        )
+        watched = Batches(
+            model.take(inputs, split.validation),
+            model.take(targets, split.validation),
+            batch_size=settings.batch_size,
+            seed=None,
+            run=run,
+        )
+        optimizers.penalise(network.trained, l2=settings.l2)
+        network.trained.compile(
+            optimizer=fit_keras.optimizer(settings),
+            loss=task.loss(settings, learned),
+            weighted_metrics=task.metrics(),
+        )
+    fitted = fit_keras.fit(
+        network.trained,
+        batches,
+        watched,
+        epochs=settings.epochs,
+        early_stopping_epochs=settings.early_stopping_epochs,
+        monitor=task.monitor,
+        larger_is_better=task.larger_is_better,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        stage="train",
+        run=run,
+        progress=progress,
+        tensorboard=settings.tensorboard,
+    )
+    return network, inputs, taken, fitted
 
 
 def task_of(name: str, classes: tuple[str, ...], image_size_px: tuple[int, int]) -> Task:

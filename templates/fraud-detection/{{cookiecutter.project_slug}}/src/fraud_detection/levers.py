@@ -5,6 +5,8 @@ They are measured on the fold before the test, whose days are cut off before any
 
 from __future__ import annotations
 
+from typing import Any
+
 from fraud_detection import model, tune
 from fraud_detection.config import Config
 from fraud_detection.examples import Examples
@@ -104,17 +106,22 @@ def train(fold: Fold, config: Config, run: Run, progress: Progress) -> None:
     model.fit(config, *fold, stage="levers", run=run, progress=progress)
 
 
+def lasting(config: Config) -> dict[str, Any]:
+    """Return the settings under which a training does not end by itself."""
+    return {
+        "train.rounds": 1_000_000,
+        "train.epochs": 1_000_000,
+        "train.early_stopping_rounds": 0,
+        "train.early_stopping_epochs": 0,
+        "train.checkpoint_seconds": 1e6,
+    }
+
+
 TASK: Task[Config, Fold] = Task(
     monitor="validation_average_precision",
     larger_is_better=True,
     levers=levers,
     prepare=prepare,
     train=train,
-    lasting={
-        "train.rounds": 1_000_000,
-        "train.epochs": 1_000_000,
-        "train.early_stopping_rounds": 0,
-        "train.early_stopping_epochs": 0,
-        "train.checkpoint_seconds": 1e6,
-    },
+    lasting=lasting,
 )

@@ -51,6 +51,13 @@ def _tune(arguments: Namespace) -> dict[str, Any]:
     return command.from_arguments(tune.TASK, config, arguments, cli.command_line(PROGRAM))
 
 
+def _levers(arguments: Namespace) -> dict[str, Any]:
+    from medical_imaging import levers
+    from paceline.levers import command
+
+    return command.from_arguments(levers.TASK, _config(arguments), arguments)
+
+
 def _evaluate(arguments: Namespace) -> dict[str, Any]:
     from medical_imaging import predict
 
@@ -110,6 +117,7 @@ COMMANDS = [
     ),
     Command("train", "train, score on the test patients, write the report", _train, cli.train_arguments),
     Command("tune", "search for better settings, then train the best", _tune, cli.tune_arguments),
+    Command("levers", "measure what each time-saver brings on this machine", _levers, cli.levers_arguments),
     Command(
         "evaluate",
         "score a run on its test patients and the external site, by class and group",

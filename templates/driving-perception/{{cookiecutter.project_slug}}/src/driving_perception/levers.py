@@ -1,0 +1,153 @@
+"""Time-savers: which there are for this project, and how a training is made to measure them; `paceline.levers` does it.
+
+They are measured on the sequences of the training and validation parts; those of the test are left behind before
+anything is computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from driving_perception import data, splits, train
+from driving_perception.config import Config
+from driving_perception.data import Scenes
+from driving_perception.splits import Rows, Split
+from paceline import device
+from paceline.levers.task import Lever, Task
+from paceline.progress import Progress
+from paceline.quarantine import Quarantine
+from paceline.record import Run
+
+SMALLEST_PX = 64  # of the height; below it no pedestrian is left
+MULTIPLE_PX = 4  # that sides are of
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What trainings share: the frames before the test, and how they are divided."""
+
+    scenes: Scenes
+    split: Split
+
+
+def levers(config: Config) -> list[Lever]:
+    """Return the time-savers that suit the configured network and this machine."""
+    settings, frozen = config.train, config.model.name == "frozen"
+    found = [
+        Lever(
+            "batch size",
+            "throughput",
+            {"train.batch_size": 2 * settings.batch_size},
+            "fewer updates, so more epochs or a higher rate",
+        ),
+        Lever(
+            "mixed precision",
+            "throughput",
+            {"train.precision": "mixed_bfloat16"},
+            "fewer digits",
+            without={"train.precision": "float32"},
+        ),
+        Lever(
+            "early stopping",
+            "convergence",
+            {"train.early_stopping_epochs": settings.early_stopping_epochs or 3},
+            without={"train.early_stopping_epochs": 0},
+        ),
+        Lever(
+            "learning-rate schedule",
+            "convergence",
+            {"train.schedule": "polynomial"},
+            without={"train.schedule": "constant"},
+        ),
+        Lever(
+            "learning rate", "convergence", {"train.learning_rate": round(3 * settings.learning_rate, 6)}, "it may jump"
+        ),
+        Lever("gradient clipping", "convergence", {"train.clip_norm": 1.0}, without={"train.clip_norm": 0.0}),
+        Lever("dropout", "convergence", {"model.dropout": config.model.dropout or 0.1}, without={"model.dropout": 0.0}),
+        Lever(
+            "augmentation",
+            "convergence",
+            {"train.augment": settings.augment or 0.5, "train.flip": True},
+            without={"train.augment": 0.0, "train.flip": False},
+        ),
+        Lever("L2 penalty", "convergence", {"train.l2": settings.l2 or 1e-4}, without={"train.l2": 0.0}),
+    ]
+    if config.data.image_height_px >= 2 * SMALLEST_PX:
+        sides = {f"data.image_{side}_px": _half(config, side) for side in ("height", "width")}
+        found.append(Lever("image size", "throughput", sides, "far pedestrians and thin poles vanish"))
+    if frozen:
+        risk = "features of other images, and only flips before them"
+        found.append(
+            Lever("frozen features", "convergence", {"model.name": "frozen"}, risk, without={"model.name": "small"})
+        )
+    if device.gpus() and settings.device != "gpu":
+        found.append(Lever("GPU", "throughput", {"train.device": "gpu"}, without={"train.device": "cpu"}))
+    return found
+
+
+def prepare(config: Config) -> Prepared:
+    """Return the frames of the training and validation sequences.
+
+    Raises:
+        PacelineError: the data cannot be read.
+    """
+    scenes = data.load(config.data, config.model.task, Quarantine())
+    split = splits.divide(scenes, config.data, config.train.seed)
+    known = np.sort(np.concatenate([split.train, split.validation]))
+    learn_on, watch_on = (np.searchsorted(known, rows) for rows in (split.train, split.validation))
+    return Prepared(_rows_of(scenes, known), Split(learn_on, watch_on, known[:0]))
+
+
+def train_once(prepared: Prepared, config: Config, run: Run, progress: Progress) -> None:
+    """Train the network, watched by the validation sequences; frames of another size are prepared again."""
+    if prepared.scenes.images.shape[1] != config.data.image_height_px:
+        prepared = prepare(config)
+    train.fit(config, prepared.scenes, prepared.split, run=run, progress=progress)
+
+
+def lasting(config: Config) -> dict[str, Any]:
+    """Return the settings under which a training does not end by itself."""
+    return {"train.epochs": 1_000_000, "train.early_stopping_epochs": 0, "train.checkpoint_seconds": 1e6}
+
+
+def task(config: Config) -> Task[Config, Prepared]:
+    """Return the project's side; the watched figure is that of the configured task."""
+    watched = train.task_of(config.model.task, ("",), (config.data.image_height_px, config.data.image_width_px))
+    return Task(
+        monitor=f"validation_{watched.monitor}",
+        larger_is_better=watched.larger_is_better,
+        levers=levers,
+        prepare=prepare,
+        train=train_once,
+        lasting=lasting,
+    )
+
+
+def _half(config: Config, side: str) -> int:
+    """Return half of a side of the frames, as a multiple of 4."""
+    size_px: int = getattr(config.data, f"image_{side}_px")
+    return MULTIPLE_PX * round(size_px / 2 / MULTIPLE_PX)
+
+
+def _rows_of(scenes: Scenes, rows: Rows) -> Scenes:
+    """Return the scenes with these frames alone."""
+
+    def some(values: Any) -> Any:
+        return None if values is None else tuple(values[row] for row in rows)
+
+    return replace(
+        scenes,
+        images=np.asarray(scenes.images[rows]),
+        masks=None if scenes.masks is None else np.asarray(scenes.masks[rows]),
+        boxes=some(scenes.boxes),
+        lanes=some(scenes.lanes),
+        sequences=scenes.sequences[rows],
+        attributes={name: values[rows] for name, values in scenes.attributes.items()},
+        names=some(scenes.names),
+        official=None if scenes.official is None else scenes.official[rows],
+        source_size_px=scenes.source_size_px[rows],
+        ignored_boxes=some(scenes.ignored_boxes),
+    )

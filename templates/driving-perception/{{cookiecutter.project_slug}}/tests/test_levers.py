@@ -1,0 +1,53 @@
+"""The time-savers of the driving template: what is offered, and that each can be set and trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from driving_perception import data, levers, splits
+from driving_perception.config import Config
+from paceline import config as configuration
+from paceline.levers import convergence
+from paceline.quarantine import Quarantine
+
+
+@pytest.mark.parametrize("name", ["frozen", "small"])
+@pytest.mark.parametrize("task", ["segmentation", "detection", "lanes"])
+def test_every_setting_is_one_of_the_configuration(name: str, task: str) -> None:
+    """With a lever and without it the configuration is valid, and the two differ; loss is watched but for maps."""
+    config = configuration.replace(Config(), {"model.name": name, "model.task": task}, source="test")
+    found = levers.levers(config)
+    for lever in found:
+        without = configuration.replace(config, lever.without, source="test")
+        assert without != configuration.replace(config, lever.settings, source="test"), lever.name
+    names = [lever.name for lever in found]
+    assert len(names) == len(set(names))
+    assert (name == "frozen") == ("frozen features" in names)
+    assert (task == "segmentation") == levers.task(config).larger_is_better
+
+
+def test_frames_of_the_test_are_left_behind(small: Callable[..., Config]) -> None:
+    """What trainings share holds every other frame, divided as a run divides them."""
+    config = small("segmentation")
+    scenes = data.load(config.data, "segmentation", Quarantine())
+    split = splits.divide(scenes, config.data, config.train.seed)
+    prepared = levers.prepare(config)
+    test = {scenes.names[row] for row in split.test}
+    assert test
+    assert not test & set(prepared.scenes.names)
+    expected = [scenes.names[row] for row in split.validation]
+    assert expected == [prepared.scenes.names[row] for row in prepared.split.validation]
+    np.testing.assert_array_equal(scenes.images[split.train], prepared.scenes.images[prepared.split.train])
+
+
+def test_a_training_is_watched(small: Callable[..., Config]) -> None:
+    """A score for each epoch."""
+    config = small("segmentation", epochs=2)
+    trained = convergence.train(
+        levers.task(config), levers.prepare(config), config, seed=1, until=1e9, read=lambda: 0.0
+    )
+    assert 2 == len(trained.rows)
+    assert all(0 <= score <= 1 for _, score in trained.rows)
