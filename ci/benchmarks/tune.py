@@ -51,6 +51,10 @@ class Found:
         """Return the value of trial 0."""
         return float(self.trials[0].values[0])
 
+    def best_sampled(self) -> float:
+        """Return the best value of the settings that the sampler chose: of all trials but the first."""
+        return max(trial.values[0] for trial in plan.complete(self.trials[1:]))
+
     def seconds_to(self, value: float) -> float | None:
         """Return the seconds until a trial had reached `value`, or None where none did."""
         passed = 0.0
@@ -64,7 +68,13 @@ class Found:
         """Return what is kept of it."""
         pruned = sum(plan.facts(trial)["ended"] == plan.PRUNED for trial in self.trials)
         facts = {"trials": len(self.trials), "pruned": pruned, "saved_seconds": plan.saved_seconds(self.trials)}
-        return {**facts, "value": self.value, "before": self.before(), "seconds": self.seconds}
+        return {
+            **facts,
+            "value": self.value,
+            "best_sampled": self.best_sampled(),
+            "before": self.before(),
+            "seconds": self.seconds,
+        }
 
 
 def main() -> None:
@@ -86,7 +96,10 @@ def main() -> None:
     }
     print(tests, flush=True)
     values = {name: [found.value for found in each] for name, each in arms.items()}
-    tpe, random = values.values()
+    sampled = {name: [found.best_sampled() - found.before() for found in each] for name, each in arms.items()}
+    tpe, random = sampled.values()
+    transferred = warm(arms["TPE, median pruning"], folds)
+    gains = [row["transferred"] - row["cold_before"] for row in transferred if row["target"] == "portfolio B"]
     save(
         "tune",
         {
@@ -94,10 +107,12 @@ def main() -> None:
             "seeds": len(SEEDS),
             "arms": {name: [found.state() for found in each] for name, each in arms.items()},
             "value": {name: interval(each) for name, each in values.items()},
+            "sampled_less_defaults": {name: interval(each) for name, each in sampled.items()},
             "tpe_less_random": interval([a - b for a, b in zip(tpe, random, strict=True)]),
             "test": {name: interval(each) for name, each in tests.items()},
             "tuned_less_defaults": interval([a - b for a, b in zip(tests["tuned"], tests["defaults"], strict=True)]),
-            "warm": warm(arms["TPE, median pruning"], folds),
+            "warm": transferred,
+            "warm_less_defaults": interval(gains),
             "warm_seconds": WARM_SECONDS,
         },
     )
