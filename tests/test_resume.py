@@ -81,6 +81,12 @@ def newest_step(runs: Path) -> int:
     return sum(steps) if steps else -1
 
 
+def sessions(runs: Path) -> int:
+    """Return how many processes have begun to write the record below `runs`."""
+    records = [json.loads(path.read_text()) for path in runs.glob("*/run.json")]
+    return sum(1 + len(record["earlier_sessions"]) for record in records)
+
+
 def model_digest(run: Path) -> tuple[str, Any]:
     """Return what must be equal: the model's numbers, and the scores."""
     record = json.loads((run / "run.json").read_text())
@@ -112,19 +118,22 @@ def test_killed_at_random_points_the_model_is_the_same(project: Path) -> None:
     chance = random.Random(straight["run"])  # noqa: S311 -- where to kill, not a secret; other points in every test run
     last = newest_step(project / "straight")
     process = start(project, "--runs", "killed")
+    killed = 0
     for point in sorted(chance.sample(range(last), 3)):
-        wait_until(lambda: newest_step(project / "killed") > point, process)  # noqa: B023 -- called within the loop only
+        wait_until(lambda: sessions(project / "killed") > killed and newest_step(project / "killed") > point, process)  # noqa: B023 -- called within the loop only
+        if process.poll() is not None:  # it was faster
+            break
         process.send_signal(signal.SIGKILL)
         process.communicate()
+        killed += 1
         run = next((project / "killed").iterdir())
-        assert json.loads((run / "run.json").read_text())["status"] in ("running", "done")
         process = start(project, "--resume", str(run))
     resumed = finish(process)
 
     assert model_digest(Path(project / straight["run"])) == model_digest(run)
     assert resumed["scores"] == straight["scores"]
     record = json.loads((run / "run.json").read_text())
-    assert len(record["earlier_sessions"]) == 3
+    assert killed == len(record["earlier_sessions"]) >= 1
     assert sum(record["phases"].values()) == pytest.approx(record["wall_seconds"], rel=0.01)
 
 

@@ -70,7 +70,7 @@ class Probe:
         """
         mean, middle = self.step().seconds, self.measured_at()
         allowed = self.trend / max(self.most, 1)
-        if mean <= 0 or not self.blocks:
+        if mean <= 0 or not self.blocks or not allowed:
             return 0.0, allowed
         rows = [(block.epoch - block.steps / self.steps / 2 - middle, block) for block in self.blocks]
         weight = sum(block.steps for _, block in rows) / len(rows)

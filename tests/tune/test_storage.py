@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import optuna
@@ -46,6 +48,26 @@ def test_a_study_reopens_for_what_it_was_made_for(backend: optuna.storages.RDBSt
         storage.open_study(backend, "one", ["maximize"], made_for | {"space": {"a": "1 to 3"}})
     with pytest.raises(PacelineError, match=r"another search space: b fixed, now 0 to 1"):
         storage.open_study(backend, "one", ["maximize"], made_for | {"space": {"a": "1 to 2", "b": "0 to 1"}})
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage is supposed:UserWarning")  # asked for by hand here
+def test_a_waiting_trial_goes_to_one_worker_only(tmp_path: Path) -> None:
+    """Also where two ask for it at the same moment: SQLite locks no rows."""
+    url = storage.url_of("", tmp_path)
+    with storage.connected(url) as one, storage.connected(url) as other:
+        study = storage.open_study(one, "one", ["maximize"], {})
+        for number in range(20):
+            study.enqueue_trial({"a": number})
+        together = Barrier(2)
+
+        def ask(backend: optuna.storages.RDBStorage) -> list[int]:
+            mine = optuna.load_study(storage=backend, study_name="one")
+            together.wait()
+            return [mine.ask().number for _ in range(10)]
+
+        with ThreadPoolExecutor(2) as pool:
+            first, second = pool.map(ask, [one, other])
+        assert list(range(20)) == sorted(first + second)
 
 
 @pytest.mark.filterwarnings("ignore:Heartbeat of storage is supposed:UserWarning")  # asked for by hand here

@@ -109,7 +109,7 @@ def rungs(most_steps: int) -> list[int]:
     """Return the steps at which a trial is compared with the others, ever further apart; the same for all trials.
 
     >>> rungs(100), rungs(5)
-    ([5, 7, 10, 13, 17, 23, 30, 39, 51, 67, 88], [1, 2, 3, 4, 5])
+    ([5, 7, 10, 13, 17, 23, 30, 39, 51, 67, 88], [1, 2, 3, 4])
     """
     steps = [first_rung(most_steps)]
     while (following := max(steps[-1] + 1, math.ceil(RUNG_SPACING * steps[-1]))) <= most_steps:

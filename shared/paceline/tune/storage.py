@@ -18,6 +18,7 @@ from typing import Any, Literal
 import optuna
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from paceline.errors import PacelineError
@@ -66,13 +67,16 @@ def connect(url: str) -> optuna.storages.RDBStorage:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            return optuna.storages.RDBStorage(
+            backend = optuna.storages.RDBStorage(
                 url,
                 engine_kwargs={"connect_args": options},
                 heartbeat_interval=HEARTBEAT_SECONDS,
                 grace_period=GRACE_SECONDS,
                 heartbeat_stale_trial_callback=_retry(),
             )
+        if backend.engine.dialect.name == "sqlite":
+            event.listen(backend.engine, "begin", _lock_at_once)
+        return backend
     except (SQLAlchemyError, OSError, ImportError, RuntimeError, optuna.exceptions.StorageInternalError) as error:
         raise _unreachable(url, error) from None
 
@@ -133,6 +137,14 @@ def _retry() -> optuna.storages.RetryHeartbeatStaleTrialCallback:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=MOST_RETRIES)
+
+
+def _lock_at_once(connection: Connection) -> None:
+    """Let no other process write between what a transaction of SQLite reads and what it writes.
+
+    Optuna asks for the row to be locked, which SQLite cannot, and two workers would take the same waiting trial.
+    """
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _unreachable(url: str, error: Exception) -> PacelineError:
