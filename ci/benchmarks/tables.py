@@ -193,6 +193,22 @@ def renderer(result: dict[str, Any]) -> str:
     return f"**Renderer** of road scenes, CPU time of one core, {result['frames']} frames: {rates}."
 
 
+def simulator(result: dict[str, Any]) -> str:
+    """How fast payments are simulated."""
+    lines = [
+        f"**Simulators** of card payments, everything on, CPU time of one core: best of {result['repetitions']}.",
+        "",
+        "| `data.simulator` | transactions | frauds | transactions/s | peak memory |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in result["rows"].items():
+        rate = row["transactions"] / row["cpu_seconds"]
+        lines.append(
+            f"| `{name}` | {row['transactions']:,} | {row['frauds']:.2%} | {rate:,.0f} | {row['peak_mb']:,.0f} MB |"
+        )
+    return "\n".join(lines)
+
+
 def generation(result: dict[str, Any]) -> str:
     """What generating a project costs."""
     seconds = result["median_seconds"]
@@ -239,6 +255,7 @@ TABLES = {
     "retrain": retrain,
     "tune": tune,
     "overhead": overhead,
+    "simulator": simulator,
     "features": features,
     "predict": predict,
     "scale": scale,
