@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +37,30 @@ def _train(arguments: Namespace) -> dict[str, Any]:
 
     config = _config(arguments)
     started = clock.process_start()
-    command = cli.command_line(PROGRAM)
+    return _training(config)(
+        config,
+        runs_folder=arguments.runs,
+        command=cli.command_line(PROGRAM),
+        started=started,
+        resume=arguments.resume,
+        ceiling=cli.ceiling(arguments, started),
+    )
+
+
+def _estimate(arguments: Namespace) -> dict[str, Any]:
+    from paceline import clock, pace
+
+    config = _config(arguments)
+    start = partial(_training(config), config, started=clock.process_start(), target=arguments.target)
+    return pace.estimate_only(start, history=arguments.runs, what_if=arguments.what_if, machine_files=arguments.machine)
+
+
+def _training(config: Any) -> Callable[..., dict[str, Any]]:
     if config.model.task == "segmentation":
         from medical_imaging.segmentation import train
     else:
         from medical_imaging.train import train
-    return train(config, runs_folder=arguments.runs, command=command, started=started, resume=arguments.resume)
+    return train
 
 
 def _tune(arguments: Namespace) -> dict[str, Any]:
@@ -114,6 +134,12 @@ COMMANDS = [
         "audit the configured images: counts, classes, sites, defects, duplicates, burned-in text, leakage",
         _data,
         _data_arguments,
+    ),
+    Command(
+        "estimate",
+        "how long `train` will take, with an interval, by its first steps",
+        _estimate,
+        cli.estimate_arguments,
     ),
     Command("train", "train, score on the test patients, write the report", _train, cli.train_arguments),
     Command("tune", "search for better settings, then train the best", _tune, cli.tune_arguments),

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from paceline.config import Section
+from paceline.config import CountOrAuto, Section
 from paceline.recipe import Recipe
 from paceline.tune.settings import Tune
 
@@ -77,7 +77,9 @@ class Train(Recipe):
     device: Literal["auto", "cpu", "gpu", "tpu"] = Field(
         "auto", description="auto | cpu | gpu | tpu; what is asked for is used or refused"
     )
-    epochs: int = Field(40, ge=1, description="passes over the training images at most")
+    epochs: CountOrAuto = Field(
+        40, description="passes over the training images at most; auto: as many as fit into --time-budget"
+    )
     batch_size: int = Field(32, ge=1, description="images in a step")
     early_stopping_epochs: int = Field(10, ge=0, description="epochs without a better score; 0: never stop early")
     folds: int = Field(1, ge=1, description="models, each watched on its part of the patients; their mean answers")

@@ -17,7 +17,7 @@ from medical_imaging import kernels, losses, resnet, splits
 from medical_imaging.augment import augmenting, views
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Config
-from paceline import fit_keras, initializers, transfer
+from paceline import budget, fit_keras, initializers, transfer
 from paceline.progress import Progress
 from paceline.recipe import Recipe
 from paceline.record import Run
@@ -153,7 +153,8 @@ def compile_(model: keras.Model, config: Config, recipe: Recipe, weights: NDArra
 
 def stages(config: Config) -> dict[str, int]:
     """Return the trainings of a run with the most epochs that each can take."""
-    frozen, scratch = {"head": config.train.epochs}, {"train": config.train.epochs}
+    most = most_epochs(config)
+    frozen, scratch = {"head": most}, {"train": most}
     one = scratch if _from_scratch(config) else frozen
     if config.model.name == "fine_tuned" and not _from_scratch(config):
         one = one | {"fine_tune": config.transfer.epochs}
@@ -161,6 +162,12 @@ def stages(config: Config) -> dict[str, int]:
     return {
         f"{name}_{fold + 1}" if folds > 1 else name: epochs for fold in range(folds) for name, epochs in one.items()
     }
+
+
+def most_epochs(config: Config) -> int:
+    """Return `train.epochs`; `budget.AUTO` where as many are asked for as fit."""
+    asked = config.train.epochs
+    return asked if isinstance(asked, int) else budget.AUTO
 
 
 def fit(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medical_imaging import data, decoder, doubts, losses, outlines, overlap, splits
+from medical_imaging import data, decoder, doubts, duration, losses, outlines, overlap, splits
 from medical_imaging.augment import augmenting
 from medical_imaging.cards import data_card, model_card
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Config
-from paceline import fit_keras, record, transfer
+from medical_imaging.model import most_epochs
+from paceline import fit_keras, pace, record, transfer
+from paceline.budget import Ceiling
 from paceline.errors import PacelineError
 from paceline.progress import Progress
 from paceline.quarantine import Quarantine
@@ -29,6 +32,10 @@ def train(
     command: str = "",
     started: float | None = None,
     resume: Path | None = None,
+    ceiling: Ceiling | None = None,
+    target: float | None = None,
+    history: Path | None = None,
+    made: Callable[[dict[str, Any]], None] = pace.say,
 ) -> dict[str, Any]:
     """Train the configured outlining model, score it on the test patients, and leave a run folder; see `train.train`.
 
@@ -54,6 +61,16 @@ def train(
             shapes = {each: tuple(backbone.output[each].shape[1:]) for each in names}
             head = decoder.build(shapes, size, dropout=config.model.dropout, seed=seed)
             network = transfer.attach(backbone, head, names=names)
+        rows, settings = np.concatenate([split.test, split.external]), config.report
+        with run.phase("score/floor"):
+            usual = outlines.usual(masks, split.train, masks.shape)
+            level = overlap.best_threshold(usual[split.validation], masks[split.validation])
+            since = run.clock.elapsed()
+            of_floor = outlines.scores(usual[rows] >= level, masks, split, cohort.patients, settings, seed=seed)
+            after = duration.after_outlines(config, cohort, split, run.clock.elapsed() - since)
+        run.pace = duration.follow(
+            config, run, _stages(config), after, ceiling=ceiling, target=target, history=history, made=made
+        )
         with Progress(_stages(config), unit="epoch") as progress:
             epochs = _fit(config, backbone, head, network, names, cohort, masks, split, run, progress)
 
@@ -61,16 +78,11 @@ def train(
             threshold = overlap.best_threshold(
                 outlines.chances(network, cohort.images[split.validation]), masks[split.validation]
             )
-            rows, settings = np.concatenate([split.test, split.external]), config.report
             seen = outlines.chances(network, cohort.images[rows])
             run.scores = outlines.scores(seen >= threshold, masks, split, cohort.patients, settings, seed=seed)
             run.score_notes = overlap.notes()
             run.slices = outlines.slices(cohort, rows, seen >= threshold, masks, settings, seed=seed)
-            with run.phase("score/floor"):
-                usual = outlines.usual(masks, split.train, masks.shape)
-                level = overlap.best_threshold(usual[split.validation], masks[split.validation])
-                found = outlines.scores(usual[rows] >= level, masks, split, cohort.patients, settings, seed=seed)
-            for metric, value in found.items():
+            for metric, value in of_floor.items():
                 run.scores[metric]["floor"] = {"name": outlines.FLOOR, **value}
             for sentence in doubts.about_outlines(masks, split, run.scores):
                 run.warn(sentence)
@@ -167,6 +179,6 @@ def _stage(
 
 def _stages(config: Config) -> dict[str, int]:
     if config.model.backbone == "none":
-        return {"train": config.train.epochs}
+        return {"train": most_epochs(config)}
     tuned = {"fine_tune": config.transfer.epochs} if config.model.name == "fine_tuned" else {}
-    return {"decoder": config.train.epochs, **tuned}
+    return {"decoder": most_epochs(config), **tuned}

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medical_imaging import data, decisions, doubts, explain, figures, floor, judging, metrics, model, splits, targets
+from medical_imaging import (
+    data,
+    decisions,
+    doubts,
+    duration,
+    explain,
+    figures,
+    floor,
+    judging,
+    metrics,
+    model,
+    splits,
+    targets,
+)
 from medical_imaging.cards import data_card, model_card
 from medical_imaging.config import Config
-from paceline import fit_keras, record
+from paceline import fit_keras, pace, record
+from paceline.budget import Ceiling
 from paceline.progress import Progress
 from paceline.quarantine import Quarantine
 
@@ -23,6 +38,10 @@ def train(
     command: str = "",
     started: float | None = None,
     resume: Path | None = None,
+    ceiling: Ceiling | None = None,
+    target: float | None = None,
+    history: Path | None = None,
+    made: Callable[[dict[str, Any]], None] = pace.say,
 ) -> dict[str, Any]:
     """Train the configured model, score it on the test patients, and leave a run folder with everything about it.
 
@@ -36,6 +55,10 @@ def train(
         command: the command line, for the record.
         started: the performance counter's reading that counts as zero; see `record.start`.
         resume: the folder of a run to go on with.
+        ceiling: the most wall time; see `paceline.budget`.
+        target: a cross-entropy of validation whose time is to be predicted.
+        history: the folder of earlier runs that predictions learn from; `runs_folder` by default.
+        made: is given each prediction of the run's time, once it is in the record.
 
     Returns:
         `run` (the folder), `status`, `wall_seconds`, `scores`, `report`.
@@ -55,8 +78,20 @@ def train(
             run.device = fit_keras.prepare(config.train.device, seed=seed, precision=config.train.precision).state()
             backbone = model.build_backbone(config, cohort.images.shape[-1])
         folds = model.folds(config, cohort, split)
+        watched = np.concatenate([watch_on for _, watch_on in folds])
+        offsets = np.log(weights) if config.train.loss == "weighted" else np.zeros(len(weights))
+        with run.phase("score/floor"):
+            low = floor.logits(cohort.images, truth, split.train)
+            level = decisions.decide(config.report, low[watched], truth[watched], 0 * offsets, exclusive=exclusive)
+            since = run.clock.elapsed()
+            of_floor = judging.scores(cohort, split, level, low, config.report, seed=seed)
+            after = duration.after_classifier(config, cohort, split, run.clock.elapsed() - since)
+        stages = model.stages(config)
+        run.pace = duration.follow(
+            config, run, stages, after, ceiling=ceiling, target=target, history=history, made=made
+        )
         members = []
-        with Progress(model.stages(config), unit="epoch") as progress:
+        with Progress(stages, unit="epoch") as progress:
             for number, (learn_on, watch_on) in enumerate(folds):
                 suffix = f"_{number + 1}" if len(folds) > 1 else ""
                 if number and name != "frozen":
@@ -71,17 +106,11 @@ def train(
         with run.phase("score"):
             logits = fitted.logits(config, cohort.images, run)
             unseen = model.out_of_fold(config, fitted, cohort.images, folds, logits, run)
-            watched = np.concatenate([watch_on for _, watch_on in folds])
-            offsets = np.log(weights) if config.train.loss == "weighted" else np.zeros(len(weights))
             decision = decisions.decide(config.report, unseen[watched], truth[watched], offsets, exclusive=exclusive)
             run.scores = judging.scores(cohort, split, decision, logits, config.report, seed=seed)
             run.score_notes = metrics.notes(exclusive=exclusive)
             run.slices = judging.slices(cohort, split, decision, logits, config.report, seed=seed)
-            with run.phase("score/floor"):
-                low = floor.logits(cohort.images, truth, split.train)
-                level = decisions.decide(config.report, low[watched], truth[watched], 0 * offsets, exclusive=exclusive)
-                found = judging.scores(cohort, split, level, low, config.report, seed=seed)
-            for metric, value in found.items():
+            for metric, value in of_floor.items():
                 run.scores[metric]["floor"] = {"name": floor.NAME, **value}
             with run.phase("score/explain"):
                 usual = np.asarray(cohort.images[split.train[: explain.USUAL_IMAGES]])

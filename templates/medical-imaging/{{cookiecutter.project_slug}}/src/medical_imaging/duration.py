@@ -1,0 +1,94 @@
+"""How long `train` will take: its trainings, and what follows them, for the library's model of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from medical_imaging import explain, groups
+from medical_imaging.cohort import Cohort, Split
+from medical_imaging.config import Config
+from paceline import budget
+from paceline.budget import Ceiling
+from paceline.pace import Pace, Training
+from paceline.record import Run
+from paceline.terms import Measured
+
+# Seconds of what follows a training, on two cores of an AMD EPYC, 2026, Keras on JAX, everything compiled before.
+REST_SECONDS = 2.0  # first predictions, figures, cards, report
+IMAGE_SECONDS = 0.006  # of a network's answer to an image of `IMAGE_PX`; a small network's is as much with its overhead
+IMAGE_PX = 128
+ERROR = 0.3  # of all this, as a share
+
+
+def follow(
+    config: Config,
+    run: Run,
+    stages: Mapping[str, int],
+    after: Measured,
+    *,
+    ceiling: Ceiling | None,
+    target: float | None,
+    history: Path | None,
+    made: Callable[[dict[str, Any]], None],
+) -> Pace:
+    """Return what follows the run's trainings from here on.
+
+    Args:
+        config: of the run.
+        run: the run record.
+        stages: the trainings with the most epochs that each can take.
+        after: see `after_classifier` and `after_outlines`.
+        ceiling: see `train.train`, as for the rest.
+        target: of the watched score.
+        history: of earlier runs.
+        made: is given each prediction.
+
+    Raises:
+        PacelineError: time is to decide about the epochs, and there is no ceiling.
+    """
+    budget.most(config.train.epochs, "train.epochs", ceiling)
+    if ceiling is not None:
+        run.budget = {"seconds": ceiling.seconds, "asked": ceiling.asked, "changed": False}
+    return Pace(
+        run,
+        [Training(name, most) for name, most in stages.items()],
+        finalise=after,
+        ceiling=ceiling,
+        checkpoint_seconds=config.train.checkpoint_seconds,
+        history=history,
+        target=target,
+        made=made,
+    )
+
+
+def after_classifier(config: Config, cohort: Cohort, split: Split, scoring_seconds: float) -> Measured:
+    """Return what follows the last training of a classifier.
+
+    Args:
+        config: of the run.
+        cohort: the images.
+        split: their parts.
+        scoring_seconds: what the scores of the floor took; those of the model, of its classes and of each kind of group
+            take about as much each.
+    """
+    kinds = len(groups.of(cohort, split.test)) if len(split.test) else 0
+    explained = explain.USUAL_IMAGES + config.report.heatmaps
+    if cohort.lesions is not None:
+        explained += sum(int((cohort.lesions[row] > 0).any()) for row in (*split.test, *split.external))
+    answered = 0 if config.model.name == "frozen" and config.report.views == 1 else len(cohort.items)
+    answered *= config.report.views * config.train.folds * (2 if config.train.folds > 1 else 1)
+    images = answered + explained * config.train.folds
+    return Measured(scoring_seconds * (2 + kinds) + _answers(config, images) + REST_SECONDS, ERROR)
+
+
+def after_outlines(config: Config, cohort: Cohort, split: Split, scoring_seconds: float) -> Measured:
+    """Return what follows the last training of a model that outlines; see `after_classifier`."""
+    kinds = len(groups.of(cohort, split.test))
+    images = 2 * sum(len(rows) for rows in (split.validation, split.test, split.external))  # the decoder costs as much
+    return Measured(scoring_seconds * (1 + kinds) + _answers(config, images) + REST_SECONDS, ERROR)
+
+
+def _answers(config: Config, images: int) -> float:
+    return images * IMAGE_SECONDS * (config.data.image_size_px / IMAGE_PX) ** 2
