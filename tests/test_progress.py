@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from paceline import budget
 from paceline.progress import Plan, Progress
 
 
@@ -37,6 +38,15 @@ def test_a_stage_finished_without_a_step_leaves_nothing() -> None:
     plan.finish("select")
     plan.advance("refit", 5, 1.0)
     assert 0.0 == plan.seconds_left()
+
+
+def test_steps_that_time_decides_about_are_not_counted_before() -> None:
+    """Nothing is claimed of what is left until the number of steps is known."""
+    plan = Plan({"head": 10, "fine_tune": budget.AUTO})
+    plan.advance("head", 4, 0.5)
+    assert (None, None) == (plan.total(), plan.seconds_left())
+    plan.steps["fine_tune"] = 20
+    assert (30, 13.0) == (plan.total(), plan.seconds_left())
 
 
 def test_nothing_is_left_at_the_end() -> None:

@@ -94,6 +94,13 @@ def test_the_joined_model_answers_as_the_head_did(tmp_path: Path) -> None:
     np.testing.assert_allclose(expected, joined, rtol=1e-4, atol=1e-4)
 
 
+def test_a_head_of_one_named_output_is_joined() -> None:
+    """A head that takes its outputs by name does so where there is one alone."""
+    named = {"stride_16": keras.Input((2, 2, 96), name="stride_16")}
+    head = keras.Model(named, keras.layers.Flatten()(named["stride_16"]))
+    assert (None, 2 * 2 * 96) == transfer.attach(backbone(), head, names=("stride_16",)).output_shape
+
+
 def test_unfreezing_goes_from_the_top_and_leaves_batch_norm_frozen() -> None:
     """The lower layers and every statistic of batch norm stay as they are through training; the upper ones move."""
     model = transfer.backbone("efficientnet-lite0", image_size_px=32)

@@ -216,8 +216,8 @@ def medical(result: dict[str, Any]) -> str:
     names = {"model.head": "head", "train.l2": "L2 penalty", "data.image_size_px": "pixels"}
     chosen = ", ".join(f"{name} {best[key]}" for key, name in names.items())
     lines = [
-        f"**Medical imaging** on BreastMNIST's official split, {result['runs']} seeds. Of {len(rows)} candidates (head, "
-        f"penalty, size) the one with the best mean validation AUROC was taken: {chosen} "
+        f"**Medical imaging** on BreastMNIST's official split, {result['runs']} seeds. Of {len(rows)} candidates "
+        f"(head, penalty, size) the one with the best mean validation AUROC was taken: {chosen} "
         f"({_spread(best['validation_auroc'], 5)}; the next {_spread(second['validation_auroc'], 5)}). During "
         "development the test scores of settings near these had been seen, so the test is not wholly unseen. "
         "Features are computed anew in each run.",
@@ -245,8 +245,8 @@ def medical(result: dict[str, Any]) -> str:
             "",
             f"Paired with the recipe by DeLong, the differences are {low} to {high}, with p from "
             f"{min(pairs['p_values']):.2f} to {max(pairs['p_values']):.2f}: 156 test images do not show which ranks "
-            f"better. The recipe takes {pairs['cpu_ratio']:.0f} times the processor time. Other work ran on the machine, "
-            "most of it beside the recipe, so its wall time says less.",
+            f"better. The recipe takes {pairs['cpu_ratio']:.0f} times the processor time. Other work ran on the "
+            "machine, most of it beside the recipe, so its wall time says less.",
         ]
     return "\n".join(lines)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from paceline import hosts
+from paceline import budget, hosts
 from paceline.clock import now
 
 
@@ -41,15 +41,21 @@ class Plan:
         self.steps[stage] = int(self.done.get(stage, 0))
         self.steps.update(next_steps or {})
 
+    def total(self) -> int | None:
+        """Return the steps of all stages; None where those of one are to be what fits into a time budget."""
+        return None if budget.AUTO in self.steps.values() else sum(self.steps.values())
+
     def seconds_left(self) -> float | None:
-        """Return the seconds that the steps left take at the measured rates, None before the first measurement.
+        """Return the seconds that the steps left take at the measured rates.
+
+        None before the first measurement, and while time is still to decide how many steps there are.
 
         >>> plan = Plan({"select": 100, "refit": 50})
         >>> plan.advance("select", 40, 0.5)
         >>> plan.seconds_left()
         55.0
         """
-        if not self.seconds_per_step:
+        if not self.seconds_per_step or self.total() is None:
             return None
         latest = list(self.seconds_per_step.values())[-1]
         return sum(
@@ -77,7 +83,7 @@ class Progress:
         # A log file gets a line every 10 s, a terminal a living one.
         interval = 0.2 if sys.stderr.isatty() else 10.0
         self._bar = tqdm(
-            total=sum(steps.values()),
+            total=self.plan.total(),
             unit=unit,
             disable=not hosts.place().writes,
             mininterval=interval,
@@ -118,7 +124,7 @@ class Progress:
     def _draw(self, note: str) -> None:
         left = self.plan.seconds_left()
         eta = "" if left is None else f", at most {tqdm.format_interval(left)} left"
-        self._bar.total = sum(self.plan.steps.values())
+        self._bar.total = self.plan.total()
         self._bar.set_postfix_str(f"{eta.lstrip(', ')}{', ' if eta and note else ''}{note}", refresh=False)
         done = round(sum(self.plan.done.values()), 2)
         self._bar.update((int(done) if done == int(done) else done) - self._bar.n)

@@ -161,7 +161,7 @@ def attach(model: keras.Model, head: keras.Model, *, names: Sequence[str] = (POO
 
     Args:
         model: as `backbone` returns it.
-        head: takes the output `names[0]`, or a dictionary of several outputs by name.
+        head: takes the output `names[0]`, or a dictionary of outputs by name.
         names: which outputs it takes.
 
     Raises:
@@ -170,7 +170,7 @@ def attach(model: keras.Model, head: keras.Model, *, names: Sequence[str] = (POO
     part = select(model, names)
     inputs = keras.Input(part.input_shape[1:], name="images")
     found = part(inputs)
-    return keras.Model(inputs, head(found[names[0]] if len(names) == 1 else found))
+    return keras.Model(inputs, head(found if isinstance(head.input, dict) else found[names[0]]))
 
 
 def unfreeze(model: keras.Model, *, share: float) -> int:

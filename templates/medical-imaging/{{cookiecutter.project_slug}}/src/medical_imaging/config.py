@@ -104,7 +104,9 @@ class Transfer(Section):
 
     unfreeze_share: float = Field(0.3, gt=0, le=1, description="fine_tuned: share of the layers, from the top")
     learning_rate: float = Field(1e-4, gt=0, description="fine_tuned: of the unfrozen layers")
-    epochs: int = Field(10, ge=1, description="fine_tuned: passes after the head is trained, at most")
+    epochs: CountOrAuto = Field(
+        10, description="fine_tuned: passes after the head is trained, at most; auto: as many as fit into --time-budget"
+    )
 
 
 class Report(Section):
@@ -139,6 +141,11 @@ class Config(Section):
             raise ValueError(
                 "model.name = 'frozen' wants a backbone with weights, and model.backbone is 'none'. "
                 "Set model.name = 'fine_tuned', or name a backbone."
+            )
+        if self.train.epochs == "auto" and self.model.name == "fine_tuned" and self.model.backbone != "none":
+            raise ValueError(
+                "train.epochs = 'auto' fills the time with what takes little of it, and model.name is 'fine_tuned'. "
+                "Set transfer.epochs = 'auto'."
             )
         if self.model.head == "kernel" and self.model.name != "frozen":
             raise ValueError(

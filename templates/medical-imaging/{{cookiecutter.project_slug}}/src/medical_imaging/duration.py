@@ -35,6 +35,9 @@ def follow(
 ) -> Pace:
     """Return what follows the run's trainings from here on.
 
+    Of a head that is trained first, and fine-tuning after it, only the latter is followed: the head's few seconds tell
+    nothing of its time. `model.unheard` keeps the head's training from being taken for it.
+
     Args:
         config: of the run.
         run: the run record.
@@ -49,11 +52,13 @@ def follow(
         PacelineError: time is to decide about the epochs, and there is no ceiling.
     """
     budget.most(config.train.epochs, "train.epochs", ceiling)
+    budget.most(config.transfer.epochs, "transfer.epochs", ceiling)
+    tuned = {name: most for name, most in stages.items() if name.startswith("fine_tune")}
     if ceiling is not None:
         run.budget = {"seconds": ceiling.seconds, "asked": ceiling.asked, "changed": False}
     return Pace(
         run,
-        [Training(name, most) for name, most in stages.items()],
+        [Training(name, most) for name, most in (tuned or stages).items()],
         finalise=after,
         ceiling=ceiling,
         checkpoint_seconds=config.train.checkpoint_seconds,

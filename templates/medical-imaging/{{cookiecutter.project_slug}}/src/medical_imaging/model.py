@@ -6,6 +6,8 @@ it by default, so that what each place of an image adds to the answer can be tol
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,7 +159,7 @@ def stages(config: Config) -> dict[str, int]:
     frozen, scratch = {"head": most}, {"train": most}
     one = scratch if _from_scratch(config) else frozen
     if config.model.name == "fine_tuned" and not _from_scratch(config):
-        one = one | {"fine_tune": config.transfer.epochs}
+        one = one | {"fine_tune": tuning_epochs(config)}
     folds = config.train.folds
     return {
         f"{name}_{fold + 1}" if folds > 1 else name: epochs for fold in range(folds) for name, epochs in one.items()
@@ -166,7 +168,15 @@ def stages(config: Config) -> dict[str, int]:
 
 def most_epochs(config: Config) -> int:
     """Return `train.epochs`; `budget.AUTO` where as many are asked for as fit."""
-    asked = config.train.epochs
+    return _number(config.train.epochs)
+
+
+def tuning_epochs(config: Config) -> int:
+    """Return `transfer.epochs` in the same way."""
+    return _number(config.transfer.epochs)
+
+
+def _number(asked: int | str) -> int:
     return asked if isinstance(asked, int) else budget.AUTO
 
 
@@ -205,10 +215,12 @@ def fit(
             head = build_head(config, width, targets.shape[1], np.asarray(vectors[train]))
             compile_(head, config, recipe, weights)
         # Cached features are of the images as they are: there is no augmentation before a frozen backbone.
-        epochs = _fit(
-            head, config, vectors, targets, train, validation, stage=f"head{suffix}", run=run, progress=progress
-        )
-        if config.model.name == "frozen":
+        alone = config.model.name == "frozen"
+        with contextlib.nullcontext() if alone else unheard(run):
+            epochs = _fit(
+                head, config, vectors, targets, train, validation, stage=f"head{suffix}", run=run, progress=progress
+            )
+        if alone:
             return Member(backbone, head, epochs)
         recipe = recipe.model_copy(update={"learning_rate": config.transfer.learning_rate})
         transfer.unfreeze(backbone, share=config.transfer.unfreeze_share)
@@ -219,6 +231,16 @@ def fit(
     stage = f"train{suffix}" if head is None else f"fine_tune{suffix}"
     epochs += _fit(network, config, images, targets, train, validation, stage=stage, run=run, progress=progress)
     return Member(member.backbone, member.head, epochs)
+
+
+@contextlib.contextmanager
+def unheard(run: Run) -> Iterator[None]:
+    """Train a head within this, before what is followed begins."""
+    pace, run.pace = run.pace, None
+    try:
+        yield
+    finally:
+        run.pace = pace
 
 
 def features(config: Config, backbone: keras.Model, images: NDArray[Any], run: Run | None) -> NDArray[np.float32]:

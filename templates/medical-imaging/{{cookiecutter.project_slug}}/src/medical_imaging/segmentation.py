@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from medical_imaging.augment import augmenting
 from medical_imaging.cards import data_card, model_card
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Config
-from medical_imaging.model import most_epochs
+from medical_imaging.model import most_epochs, tuning_epochs, unheard
 from paceline import fit_keras, pace, record, transfer
 from paceline.budget import Ceiling
 from paceline.errors import PacelineError
@@ -129,7 +130,8 @@ def _fit(
             run=run,
         )
         head.compile(optimizer=fit_keras.optimizer(recipe), loss=losses.Overlap())
-        epochs += _stage(config, head, maps, masks, split, "decoder", run, progress)
+        with contextlib.nullcontext() if config.model.name == "frozen" else unheard(run):
+            epochs += _stage(config, head, maps, masks, split, "decoder", run, progress)
         if config.model.name == "frozen":
             return epochs
         recipe = recipe.model_copy(update={"learning_rate": config.transfer.learning_rate})
@@ -180,5 +182,5 @@ def _stage(
 def _stages(config: Config) -> dict[str, int]:
     if config.model.backbone == "none":
         return {"train": most_epochs(config)}
-    tuned = {"fine_tune": config.transfer.epochs} if config.model.name == "fine_tuned" else {}
+    tuned = {"fine_tune": tuning_epochs(config)} if config.model.name == "fine_tuned" else {}
     return {"decoder": most_epochs(config), **tuned}
