@@ -37,6 +37,7 @@ PROBE_SHARE = 0.1  # or this share of the run, or
 PRECISE = 0.02  # once the half-width of the 90 % interval of the mean step is below this
 Z90 = 1.645
 DRIFT = 0.03  # of a quiet machine's speed; what is measured while probing is added
+MOST_DRIFT = 0.25  # steps of milliseconds vary by more, which says nothing about the machine's speed
 SECOND_LOOK = 0.1  # of the most epochs, when more is known of an early end
 WINDOW_SECONDS = 10.0  # over which a slow-down has to last
 SLOWER = 1.3  # times as long as predicted is worth a warning
@@ -266,7 +267,7 @@ class Pace:
         stages = [self._stage(self.trainings[self.stage]), *(self._stage(each) for each in self._to_come())]
         spent = terms.by_phase(self.run.clock.phases())
         probe = self.probes[self.stage]
-        drift = float(np.hypot(DRIFT, probe.step().error)) if probe.blocks else 0.5
+        drift = min(MOST_DRIFT, float(np.hypot(DRIFT, probe.step().error))) if probe.blocks else 0.5
         building = Measured(self._building * (len(stages) - 1), 0.3)
         return Terms(spent, tuple(stages), self.finalise, building, drift, ends or {})
 

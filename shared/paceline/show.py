@@ -63,6 +63,8 @@ def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         shown = {key: item for key, item in value.items() if item not in ({}, []) and not _is_table(item)}
         return ", ".join(f"{fmt.label(str(key))} {_text(item)}" for key, item in shown.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
         return " to ".join(_text(item) for item in value) if len(value) == 2 else f"{len(value)} values"
     return fmt.number(value) if fmt.is_number(value) else str(value)

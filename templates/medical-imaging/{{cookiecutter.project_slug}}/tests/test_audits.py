@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from medical_imaging import audits, data, films, splits
+from medical_imaging import audits, data, splits
 from medical_imaging.cohort import Cohort
 from medical_imaging.config import Data
 from paceline.quarantine import Quarantine
@@ -47,19 +47,6 @@ def test_the_burned_in_letter_is_found_and_goes_with_findings(loaded: tuple[Coho
     assert 0 == by_site["A"] == by_site["C"]
     healthy = next(row for row in facts["burned_in_by_class"] if row["class"] == "no_finding")
     assert healthy["letters_where_absent"] > 2 * healthy["letters_where_present"]
-
-
-def test_letters_are_told_from_anatomy() -> None:
-    """A letter near the border is found; a smooth bright body, a bright frame and noise are not."""
-    rng = np.random.default_rng(0)
-    body = np.clip(rng.normal(120, 10, (128, 128)), 0, 255).astype(np.uint8)
-    body[40:, 50:80] = 250
-    assert not audits.has_letters(body)
-    marked = films.mark(body.astype(np.float32) * 16, "L")
-    assert audits.has_letters((np.minimum(marked / 16, 255)).astype(np.uint8))
-    framed = body.copy()
-    framed[:6] = framed[-6:] = 255
-    assert not audits.has_letters(framed)
 
 
 def test_near_duplicates_survive_brightness_noise_and_compression(loaded: tuple[Cohort, Quarantine]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import paceline.config
-from medical_imaging import data, splits
+from medical_imaging import data, formats, privacy, splits
 from medical_imaging.cohort import Cohort, Task
 from medical_imaging.config import Columns, Config, Data
 from paceline.errors import PacelineError
@@ -389,6 +389,15 @@ def test_new_images_that_cannot_be_read_are_listed_by_number(tmp_path: Path) -> 
         PacelineError, match=r"None of the 1 file\(s\) can be read, the first because the file is empty"
     ):
         data.load_unlabelled(tmp_path / "new" / "b.png", config, Quarantine(), channels=1)
+
+
+def test_the_map_of_ids_inside_the_data_is_no_image(dicom_file: Callable[..., Path], tmp_path: Path) -> None:
+    """Predicting on a folder leaves its private map beside it, below the data it is part of, and no ending tells it."""
+    files = [dicom_file(np.full((16, 16), shade, np.uint8), f"site/{shade}.dcm") for shade in (3, 5)]
+    data.load_unlabelled(files[0].parent, Data(source="dicom", image_size_px=16), Quarantine(), channels=1)
+    privacy.ids_of(privacy.folder(files[0].parent))
+    assert (tmp_path / f"site{privacy.SUFFIX}" / "salt").is_file()
+    assert files == formats.new_files(tmp_path, Data(source="dicom"))
 
 
 def test_free_text_is_no_class(pictures: Path) -> None:

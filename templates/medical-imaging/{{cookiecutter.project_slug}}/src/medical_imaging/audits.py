@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from medical_imaging import dicom, splits
+from medical_imaging import letters as marks
 from medical_imaging.cohort import Cohort, Split
 from paceline.cache import Refused
 from paceline.quarantine import Quarantine
@@ -29,9 +30,6 @@ NEAR_BITS = 8  # that may differ between near duplicates
 MOST_COMPARED = 20_000  # images; of more only those with equal hashes are found
 SHOWN = 20
 MOST_GROUPS = 50
-BORDER = 0.22  # of the image's side, where letters are burned in
-LETTER_SIDE = (0.03, 0.2)  # of the image's side, least and most height of a letter
-BRIGHT, STANDS_OUT = 175, 60  # of 255: a letter's shade, and its difference from what is around it
 QUANTILES = {"min": 0.0, "p25": 0.25, "p50": 0.5, "p75": 0.75, "max": 1.0}
 
 
@@ -64,7 +62,7 @@ def of_cohort(cohort: Cohort, split: Split | None, quarantine: Quarantine) -> di
         lesion = cohort.masks.any(axis=(1, 2))
         facts["masks"] = {"given": int(cohort.has_mask.sum()), "with_a_lesion": int(lesion.sum())}
     facts["near_duplicates"] = _near_duplicates(cohort)
-    letters = np.array([has_letters(image) for image in cohort.images], bool)
+    letters = np.array([marks.places(image).any() for image in cohort.images], bool)
     facts["burned_in"] = _burned_in(cohort, letters)
     facts["burned_in_by_class"] = [_letters_by_class(cohort, letters, column) for column in range(len(cohort.classes))]
     if split is not None:
@@ -111,26 +109,6 @@ def of_headers(files: Sequence[Path], patients: Sequence[str]) -> dict[str, Any]
         "lossy_compressed": sum(header.get("LossyImageCompression") == "01" for header in headers),
         "patient_differs_from_table": other,
     }
-
-
-def has_letters(image: NDArray[np.uint8]) -> bool:
-    """Return whether something small, bright and sharp lies near the border: a letter or a marker, most likely.
-
-    A hint to look, no proof: lead markers are found, text in a dark shade is not.
-
-    Args:
-        image: (size, size) or (size, size, channels).
-    """
-    grey = image if image.ndim == 2 else image[..., 0] if image.shape[2] == 1 else image.mean(axis=2).astype(np.uint8)
-    size = len(grey)
-    around = cv2.medianBlur(np.ascontiguousarray(grey), max(3, size // 10 | 1))
-    edge = int(size * BORDER)
-    bright = ((grey >= BRIGHT) & (grey.astype(int) - around > STANDS_OUT)).astype(np.uint8)
-    bright[edge : size - edge, edge : size - edge] = 0
-    _, _, boxes, _ = cv2.connectedComponentsWithStats(bright)
-    low, high = LETTER_SIDE
-    return any(low * size <= box[cv2.CC_STAT_HEIGHT] <= high * size and box[cv2.CC_STAT_WIDTH] <= 0.5 * size
-               and box[cv2.CC_STAT_AREA] >= 4 for box in boxes[1:])  # fmt: skip
 
 
 def perceptual_hashes(images: NDArray[np.uint8]) -> NDArray[np.uint64]:

@@ -26,7 +26,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, UID
 
-from medical_imaging import audits, data, dicom, pictures, privacy
+from medical_imaging import data, dicom, letters, pictures, privacy
 from medical_imaging.cohort import Task
 from medical_imaging.config import Data
 from medical_imaging.formats import Listing
@@ -199,7 +199,7 @@ def _copy(listed: Listing, row: Mapping[str, str], out: Path, item: str, who: Pe
         found = dicom.dataset(path)
         said = str(found.get("BurnedInAnnotation") or "").upper() == "YES"
         size_px = min(max(shades.shape[:2]), LOOKED_AT_PX)
-        suspected = said or audits.has_letters(pictures.squared(shades, size_px, 1))
+        suspected = said or bool(letters.places(pictures.squared(shades, size_px, 1)).any())
         folder = out / TO_CHECK if suspected else out
         folder.mkdir(exist_ok=True)
         try:

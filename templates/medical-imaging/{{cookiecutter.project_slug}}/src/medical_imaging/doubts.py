@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,20 @@ from medical_imaging.cohort import Split
 from medical_imaging.metrics import Judged
 
 FEW_POSITIVES = 20  # fewer leave the figures of a class to chance: a sensitivity of one half is then 0.4 wide
+READS = 0.05  # by which erasing letters moves probabilities on average where they are read
 FAR = 0.05  # of AUROC: what an external site may lose before it is said
 
 
-def about(decided_on: Judged, judged: Judged, scores: dict[str, Any]) -> list[str]:
+def about(
+    decided_on: Judged, judged: Judged, scores: dict[str, Any], letters: Sequence[Mapping[str, Any]] = ()
+) -> list[str]:
     """Return the doubts about a run, none where all is well.
 
     Args:
         decided_on: the validation images.
         judged: the test images.
         scores: as in the run record, each with its `floor`.
+        letters: what burned-in letters do, by class; see `letters.effect`.
     """
     doubts = []
     for part, images in (("validation", decided_on), ("test", judged)):
@@ -45,6 +50,14 @@ def about(decided_on: Judged, judged: Judged, scores: dict[str, Any]) -> list[st
         doubts.append(
             f"Its heat maps hit the lesion in {pointing['value']:.0%}, {pointing['floor']['name']} in "
             f"{pointing['floor']['value']:.0%}: it may look at something else than the finding."
+        )
+    read = scores.get("letters_effect")
+    if read and read["value"] > max(READS, 2 * read["floor"]["value"]):
+        most = max(letters, key=lambda row: abs(row["with_letters"]["value"] - row["letters_erased"]["value"]))
+        doubts.append(
+            f"It reads letters burned into the image: erasing them in {most['images']} images moves its probabilities "
+            f"by {read['value']:.2f} on average, that of {most['class']} from {most['with_letters']['value']:.2f} to "
+            f"{most['letters_erased']['value']:.2f}. At a site that marks its films otherwise it will be off."
         )
     return doubts
 

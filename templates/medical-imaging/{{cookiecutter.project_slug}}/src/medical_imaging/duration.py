@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from medical_imaging import explain, groups
+from medical_imaging import explain, groups, letters
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Config
 from paceline import budget
@@ -79,11 +79,14 @@ def after_classifier(config: Config, cohort: Cohort, split: Split, scoring_secon
             take about as much each.
     """
     kinds = len(groups.of(cohort, split.test)) if len(split.test) else 0
+    judged = (*split.test, *split.external)
     explained = explain.USUAL_IMAGES + config.report.heatmaps
     if cohort.lesions is not None:
-        explained += sum(int((cohort.lesions[row] > 0).any()) for row in (*split.test, *split.external))
+        explained += sum(int((cohort.lesions[row] > 0).any()) for row in judged)
     answered = 0 if config.model.name == "frozen" and config.report.views == 1 else len(cohort.items)
     answered *= config.report.views * config.train.folds * (2 if config.train.folds > 1 else 1)
+    if len(found := [row for row in judged if letters.places(cohort.images[row]).any()]) >= letters.FEW:
+        answered += 3 * len(found) * config.report.views * (1 if config.model.name == "frozen" else config.train.folds)
     images = answered + explained * config.train.folds
     return Measured(scoring_seconds * (2 + kinds) + _answers(config, images) + REST_SECONDS, ERROR)
 

@@ -78,6 +78,31 @@ def draw(judged: Judged, raw: Judged, by_class: list[dict[str, Any]]) -> list[di
     return charts
 
 
+def letters(by_class: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the chart of what burned-in letters do to the answer; none where there are none.
+
+    Args:
+        by_class: as `letters.effect` gives it.
+    """
+    if not by_class:
+        return []
+    series = []
+    for name, key in (("as it is", "with_letters"), ("letters erased", "letters_erased")):
+        parts = [[row[key][part] for row in by_class[:MOST_CLASSES]] for part in ("value", "low", "high")]
+        series.append(figure.series(name, [row["class"] for row in by_class[:MOST_CLASSES]], *parts))
+    return [
+        figure.interval(
+            "Does it read burned-in letters?",
+            series,
+            x_label="class",
+            y_label="mean probability",
+            caption=f"The {by_class[0]['images']} images of the test and the external site with letters near the "
+            "border, and the same with the letters erased. What was learned from the body is equal in both. "
+            "95 % intervals of a bootstrap over patients.",
+        )
+    ]
+
+
 def heatmaps(
     cohort: Cohort, rows: NDArray[np.int64], judged: Judged, fitted: Trained, usual: NDArray[Any], count: int
 ) -> list[dict[str, Any]]:

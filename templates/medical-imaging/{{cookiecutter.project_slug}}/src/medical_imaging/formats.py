@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medical_imaging import dicom, pictures, tables
+from medical_imaging import dicom, pictures, privacy, tables
 from medical_imaging.cohort import Task
 from medical_imaging.config import Columns, Data
 from paceline.cache import Refused
@@ -120,7 +120,7 @@ def _files(root: Path, suffixes: tuple[str, ...]) -> set[str]:
     """Return the paths below `root` that end so; where '' is a suffix, names without one and UIDs do."""
     found = set()
     for folder, folders, names in os.walk(root, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not (name.startswith(".") or name.endswith(privacy.SUFFIX))]
         below = Path(folder).relative_to(root)
         for name in names:
             low = name.lower()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medical_imaging import judging, metrics, model, outlines, trained
+from medical_imaging import judging, letters, metrics, model, outlines, trained
 from medical_imaging.augment import views
 from medical_imaging.decisions import Decision
 from medical_imaging.trained import TrainedRun
@@ -34,7 +34,7 @@ def evaluate(folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Return the scores of the run in `folder` on its test patients and the external site, with intervals and slices.
 
     Returns:
-        `scores` and `slices` as in the run record, `by_class` of classifiers, `quarantined`.
+        `scores` and `slices` as in the run record, `by_class` and `letters_effect` of classifiers, `quarantined`.
     """
     run = trained.load(folder, overrides)
     cohort, split, quarantine = trained.cohort(run)
@@ -45,11 +45,16 @@ def evaluate(folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     rows = np.concatenate([split.test, split.external])  # those of the others are not computed
     found[rows] = logits(run, np.asarray(cohort.images[rows]))
     judged = judging.judge(cohort, split.test, decision, found)
+    scores = judging.scores(cohort, split, decision, found, settings, seed=seed)
+    read, read_by_class = letters.effect(
+        cohort, rows, lambda images: logits(run, images), decision, resamples=settings.resamples, seed=seed
+    )
     return {
         "run": str(folder),
-        "scores": judging.scores(cohort, split, decision, found, settings, seed=seed),
+        "scores": scores | ({"letters_effect": read} if read else {}),
         "by_class": metrics.by_class(judged, resamples=settings.resamples, seed=seed),
         "slices": judging.slices(cohort, split, decision, found, settings, seed=seed),
+        "letters_effect": read_by_class,
         "quarantined": quarantine.quarantined,
     }
 

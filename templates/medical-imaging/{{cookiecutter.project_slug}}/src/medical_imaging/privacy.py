@@ -20,6 +20,7 @@ from pathlib import Path
 
 from paceline import cache
 
+SUFFIX = ".private"  # of the folder beside the data
 ID_CHARACTERS = 12  # 48 bits: two of a million files share one with a chance of 1 in 500
 SALT_BYTES = 32
 
@@ -53,7 +54,7 @@ def folder(data: Path) -> Path:
     That is beside the data, or in the cache where nothing can be written there.
     """
     data = data.resolve()
-    beside = data.parent / f"{data.name}.private"
+    beside = data.parent / f"{data.name}{SUFFIX}"
     try:
         beside.mkdir(mode=0o700, exist_ok=True)
         if os.access(beside, os.W_OK):

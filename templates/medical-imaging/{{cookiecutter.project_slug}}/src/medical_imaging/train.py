@@ -18,6 +18,7 @@ from medical_imaging import (
     figures,
     floor,
     judging,
+    letters,
     metrics,
     model,
     splits,
@@ -118,18 +119,28 @@ def train(
                 pointing, by_group = explain.pointing_score(cohort, everything, fitted, usual)
                 if pointing:
                     run.scores["pointing_game"] = pointing
+                read, read_by_class = letters.effect(
+                    cohort, everything, lambda images: fitted.logits(config, images, run), decision,
+                    resamples=config.report.resamples, seed=seed,
+                )  # fmt: skip
+                if read:
+                    run.scores["letters_effect"] = read
             judged = judging.judge(cohort, split.test, decision, logits)
-            for sentence in doubts.about(judging.judge(cohort, watched, decision, unseen), judged, run.scores):
+            for sentence in doubts.about(
+                judging.judge(cohort, watched, decision, unseen), judged, run.scores, read_by_class
+            ):
                 run.warn(sentence)
             by_class = metrics.by_class(judged, resamples=config.report.resamples, seed=seed)
             raw = replace(judged, chances=decision.uncalibrated(logits[split.test]))
             run.figures = figures.draw(judged, raw, by_class)
+            run.figures += figures.letters(read_by_class)
             run.figures += figures.heatmaps(cohort, split.test, judged, fitted, usual, config.report.heatmaps)
 
         with run.phase("finalise"):
             run.model = {"name": name, "backbone": config.model.backbone, "classes": list(cohort.classes)}
             run.model |= {**fitted.save(run.folder), **decision.state(), "by_class": by_class}
             run.model |= {"pointing_game": by_group} if by_group else {}
+            run.model |= {"letters_effect": read_by_class} if read_by_class else {}
             run.pages["MODEL_CARD.md"] = model_card
             run.pages["DATA_CARD.md"] = data_card
     return {
