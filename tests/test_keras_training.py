@@ -319,6 +319,23 @@ def test_a_rollback_that_helps_nothing_ends_it(open_run: Callable[..., Run]) -> 
     assert 3 == len(run.warnings)
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class LastStepNaN(keras.optimizers.schedules.LearningRateSchedule):
+    """A rate that is no number at the last step of the first epoch."""
+
+    def __call__(self, step: Any) -> Any:
+        """Return the rate."""
+        return keras.ops.where(keras.ops.equal(step, ROWS // BATCH - 1), float("nan"), 1e-3)
+
+
+def test_a_last_update_that_breaks_the_weights_is_noticed(open_run: Callable[..., Run]) -> None:
+    """No loss of the epoch shows it: the losses are of the weights before."""
+    model = build(Recipe())
+    model.compile(keras.optimizers.Adam(LastStepNaN()), loss=model.loss)
+    with pytest.raises(PacelineError, match=r"^The loss became nan in epoch 1, and a schedule of your own"):
+        fit(model, open_run())
+
+
 def test_a_schedule_of_ones_own_cannot_be_lowered(open_run: Callable[..., Run]) -> None:
     """Then the first diverged loss ends training, and the sentence says why."""
     model = build(Recipe())

@@ -31,6 +31,14 @@ def test_a_factor_rises_to_one_and_never_jumps(name: recipe.Schedule, warmup_sha
         assert (np.diff(rise) > 0).all()
 
 
+@pytest.mark.parametrize("name", ["cosine", "polynomial", "one_cycle", "constant", "plateau"])
+def test_the_end_is_a_number_whatever_the_warm_up(name: recipe.Schedule) -> None:
+    """Rounding lets the way through the rest come out above 1, of which a power is none."""
+    for percent in range(100):
+        rate = float(schedules.factor(name, 1.0, warmup_share=percent / 100))
+        assert 0 <= rate <= 1, percent
+
+
 def test_the_ends_are_those_of_the_sources() -> None:
     """Cosine and polynomial end at 0, one-cycle begins at 1/25 and ends at 1/250,000, the others stay at 1."""
     ends = {name: (rates(name)[0], rates(name)[-1]) for name in get_args(recipe.Schedule)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import io
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -76,7 +77,7 @@ class Training:
         """Take in the scores of an epoch and decide whether it was the last.
 
         Raises:
-            Diverged: the loss is no number, or a spike; the epoch counts as not done.
+            Diverged: the loss or a weight is no number, or the loss a spike; the epoch counts as not done.
         """
         course = self.course
         row: dict[str, Any] = {"step": course.step + 1}
@@ -88,6 +89,8 @@ class Training:
         reason = self.run.log(row)
         if recovery.diverged([earlier["train_loss"] for earlier in course.rows], row["train_loss"]):
             raise Diverged(row["train_loss"])
+        if not _finite(_copies(self.model.trainable_variables)):  # the last update is in no loss yet
+            raise Diverged(math.nan)
         course.step += 1
         course.rows.append(row | {"elapsed_seconds": round(self.run.clock.elapsed(), 3)})
         if self.events is not None:
@@ -250,6 +253,10 @@ class Training:
 
 def _copies(variables: list[Any]) -> list[np.ndarray]:
     return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+
+
+def _finite(arrays: list[np.ndarray]) -> bool:
+    return all(bool(np.isfinite(array).all()) for array in arrays)
 
 
 def _pack(arrays: list[np.ndarray]) -> bytes:

@@ -43,7 +43,7 @@ def factor(name: recipe.Schedule, progress: Any, *, warmup_share: float) -> Any:
     if name == "cosine":
         return warm * _between(1.0, 0.0, rest)
     if name == "polynomial":
-        return warm * (1.0 - rest) ** POLYNOMIAL_POWER
+        return warm * ops.maximum(1.0 - rest, 0.0) ** POLYNOMIAL_POWER  # rounded, the rest can be above 1
     return warm * ops.ones_like(progress)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, Namespace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,30 @@ def _train(arguments: Namespace) -> dict[str, Any]:
         arguments.overrides.append(f"transfer.from_run={json.dumps(str(arguments.from_run))}")
     config = _config(arguments)
     started = clock.process_start()
-    command = cli.command_line(PROGRAM)
-    return train.train(config, runs_folder=arguments.runs, command=command, started=started, resume=arguments.resume)
+    return train.train(
+        config,
+        runs_folder=arguments.runs,
+        command=cli.command_line(PROGRAM),
+        started=started,
+        resume=arguments.resume,
+        ceiling=cli.ceiling(arguments, started),
+    )
+
+
+def _estimate(arguments: Namespace) -> dict[str, Any]:
+    from driving_perception import train
+    from paceline import clock, pace
+
+    start = partial(train.train, _config(arguments), started=clock.process_start(), target=arguments.target)
+    return pace.estimate_only(start, history=arguments.runs, what_if=arguments.what_if, machine_files=arguments.machine)
+
+
+def _tune(arguments: Namespace) -> dict[str, Any]:
+    from driving_perception import tune
+    from paceline.tune import command
+
+    config = _config(arguments)
+    return command.from_arguments(tune.task(config), config, arguments, cli.command_line(PROGRAM))
 
 
 def _levers(arguments: Namespace) -> dict[str, Any]:
@@ -105,7 +128,14 @@ COMMANDS = [
         _data,
         _data_arguments,
     ),
+    Command(
+        "estimate",
+        "how long `train` will take, with an interval, by its first steps",
+        _estimate,
+        cli.estimate_arguments,
+    ),
     Command("train", "train, score on the test sequences, write the report", _train, _train_arguments),
+    Command("tune", "search for better settings, then train the best", _tune, cli.tune_arguments),
     Command("levers", "measure what each time-saver brings on this machine", _levers, cli.levers_arguments),
     Command(
         "evaluate",

@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from paceline.config import Section
+from paceline.config import CountOrAuto, Section
 from paceline.recipe import Optimizer, Recipe, Schedule
+from paceline.tune.settings import Tune
 
 
 class Data(Section):
@@ -71,7 +72,9 @@ class Train(Recipe):
     optimizer: Optimizer = Field("adamw", description="adam | adamw | sgd (Nesterov)")
     learning_rate: float = Field(3e-3, gt=0, description="the highest that the schedule reaches")
     schedule: Schedule = Field("polynomial", description="constant | cosine | one_cycle | polynomial | plateau")
-    epochs: int = Field(8, ge=1, description="passes over the training frames at most")
+    epochs: CountOrAuto = Field(
+        8, description="passes over the training frames at most; auto: as many as fit into --time-budget"
+    )
     batch_size: int = Field(8, ge=1, description="frames in a step")
     early_stopping_epochs: int = Field(0, ge=0, description="epochs without a better score; 0: never stop early")
     loss: Literal["cross_entropy", "dice", "ohem", "focal"] = Field(
@@ -115,4 +118,5 @@ class Config(Section):
     model: Model = Model()
     train: Train = Train()
     transfer: Transfer = Transfer()
+    tune: Tune = Tune()
     report: Report = Report()

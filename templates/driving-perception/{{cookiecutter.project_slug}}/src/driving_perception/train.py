@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from driving_perception import augment, data, model, splits
+from driving_perception import augment, data, duration, model, splits
 from driving_perception.cards import data_card, model_card
 from driving_perception.config import Config
 from driving_perception.data import Scenes
@@ -15,8 +16,9 @@ from driving_perception.model import Network
 from driving_perception.segmentation import Segmentation
 from driving_perception.splits import Split
 from driving_perception.tasks import Task
-from paceline import fit_keras, optimizers, record
+from paceline import fit_keras, optimizers, pace, record
 from paceline.batches import Batches
+from paceline.budget import Ceiling
 from paceline.progress import Progress
 from paceline.quarantine import Quarantine
 from paceline.record import Run
@@ -29,6 +31,10 @@ def train(
     command: str = "",
     started: float | None = None,
     resume: Path | None = None,
+    ceiling: Ceiling | None = None,
+    target: float | None = None,
+    history: Path | None = None,
+    made: Callable[[dict[str, Any]], None] = pace.say,
 ) -> dict[str, Any]:
     """Train the configured network, score it on the test sequences, and leave a run folder with everything about it.
 
@@ -38,11 +44,17 @@ def train(
         command: the command line, for the record.
         started: the performance counter's reading that counts as zero; see `record.start`.
         resume: the folder of a run to go on with.
+        ceiling: the most wall time; see `paceline.budget`.
+        target: a validation score, of those that early stopping watches, whose time is to be predicted.
+        history: the folder of earlier runs that predictions learn from; `runs_folder` by default.
+        made: is given each prediction of the run's time, once it is in the record.
 
     Returns:
         `run` (the folder), `status`, `wall_seconds`, `scores`, `report`.
     """
-    settings, seed = config.train, config.train.seed
+    seed = config.train.seed
+    if config.transfer.from_run:
+        record.read(Path(config.transfer.from_run))  # a mistake there is said before anything is begun
     name = f"{config.model.task}-{config.model.name}"
     with record.start(config, runs_folder, name=name, command=command, started=started, resume=resume) as run:
         with run.phase("data"):
@@ -53,7 +65,8 @@ def train(
             for sentence in split.warnings:
                 run.warn(sentence)
 
-        with Progress({"train": settings.epochs}, unit="epoch") as progress:
+        run.pace = duration.follow(config, run, split, ceiling=ceiling, target=target, history=history, made=made)
+        with Progress({"train": duration.most_epochs(config)}, unit="epoch") as progress:
             network, inputs, taken, fitted = fit(config, scenes, split, run=run, progress=progress)
         task = network.task
 
@@ -85,7 +98,7 @@ def train(
 
 
 def fit(
-    config: Config, scenes: Scenes, split: Split, *, run: Run, progress: Progress
+    config: Config, scenes: Scenes, split: Split, *, run: Run, progress: Progress, stage: str = "train"
 ) -> tuple[Network, Any, dict[str, Any], fit_keras.Fitted]:
     """Build the configured network and train it on the split's training frames, watched by its validation frames.
 
@@ -127,12 +140,12 @@ def fit(
         network.trained,
         batches,
         watched,
-        epochs=settings.epochs,
+        epochs=duration.most_epochs(config),
         early_stopping_epochs=settings.early_stopping_epochs,
         monitor=task.monitor,
         larger_is_better=task.larger_is_better,
         checkpoint_seconds=settings.checkpoint_seconds,
-        stage="train",
+        stage=stage,
         run=run,
         progress=progress,
         tensorboard=settings.tensorboard,

@@ -1,0 +1,67 @@
+"""How long `train` will take: its training, and what follows it, for the library's model of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from driving_perception.config import Config
+from driving_perception.splits import Split
+from paceline import budget
+from paceline.budget import Ceiling
+from paceline.pace import Pace, Training
+from paceline.record import Run
+from paceline.terms import Measured
+
+# Seconds of what follows a training, on two cores of an AMD EPYC, 2026, Keras on JAX, everything compiled before.
+REST_SECONDS = 1.2  # the whole model, the first answer, figures, cards, report
+FRAME_SECONDS = 0.012  # an answer to a test frame of `FRAME_PX` and its scores
+FRAME_PX = 240 * 180
+ERROR = 0.4  # of all this, as a share
+
+
+def most_epochs(config: Config) -> int:
+    """Return `train.epochs`; `budget.AUTO` where as many are asked for as fit."""
+    asked = config.train.epochs
+    return asked if isinstance(asked, int) else budget.AUTO
+
+
+def follow(
+    config: Config,
+    run: Run,
+    split: Split,
+    *,
+    ceiling: Ceiling | None,
+    target: float | None,
+    history: Path | None,
+    made: Callable[[dict[str, Any]], None],
+) -> Pace:
+    """Return what follows the run's training from here on.
+
+    Args:
+        config: of the run.
+        run: the run record.
+        split: of the frames.
+        ceiling: see `train.train`, as for the rest.
+        target: of the watched score.
+        history: of earlier runs.
+        made: is given each prediction.
+
+    Raises:
+        PacelineError: time is to decide about the epochs, and there is no ceiling.
+    """
+    budget.most(config.train.epochs, "train.epochs", ceiling)
+    if ceiling is not None:
+        run.budget = {"seconds": ceiling.seconds, "asked": ceiling.asked, "changed": False}
+    size = config.data.image_width_px * config.data.image_height_px / FRAME_PX
+    return Pace(
+        run,
+        [Training("train", most_epochs(config))],
+        finalise=Measured(REST_SECONDS + FRAME_SECONDS * size * len(split.test), ERROR),
+        ceiling=ceiling,
+        checkpoint_seconds=config.train.checkpoint_seconds,
+        history=history,
+        target=target,
+        made=made,
+    )
