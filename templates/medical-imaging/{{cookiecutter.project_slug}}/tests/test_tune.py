@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from medical_imaging import data, splits, tune
+from medical_imaging import data, splits, train, tune
 from medical_imaging.cohort import Cohort
 from medical_imaging.config import Config, Model, Train
 from paceline.errors import PacelineError
@@ -74,6 +74,11 @@ def test_outlining_is_not_searched(small: Config) -> None:
     """One sentence says so."""
     with pytest.raises(PacelineError, match=r"model.task is 'segmentation', which is not searched"):
         tune.prepare(small.model_copy(update={"model": Model(task="segmentation")}))
+
+
+def test_the_final_run_is_that_of_the_command() -> None:
+    """So it is held below what the search's ceiling leaves, and may be shortened."""
+    assert train.train is tune.TASK.train
 
 
 @pytest.mark.slow

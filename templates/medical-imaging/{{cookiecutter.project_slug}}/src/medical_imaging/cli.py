@@ -78,6 +78,12 @@ def _levers(arguments: Namespace) -> dict[str, Any]:
     return command.from_arguments(levers.TASK, _config(arguments), arguments)
 
 
+def _backbones(arguments: Namespace) -> dict[str, Any]:
+    from medical_imaging import candidates
+
+    return candidates.rank(_config(arguments), arguments.names)
+
+
 def _evaluate(arguments: Namespace) -> dict[str, Any]:
     from medical_imaging import predict
 
@@ -122,6 +128,12 @@ def _run_argument(parser: ArgumentParser) -> None:
     parser.add_argument("run_folder", metavar="RUN", type=Path, help="the folder of a run, below runs/")
 
 
+def _backbones_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "names", metavar="NAME", nargs="*", help="as model.backbone takes them (default: efficientnet-lite0 none)"
+    )
+
+
 def _predict_arguments(parser: ArgumentParser) -> None:
     _run_argument(parser)
     parser.add_argument("inputs", metavar="INPUT", type=Path, nargs="+", help="image files, or folders of them")
@@ -144,6 +156,7 @@ COMMANDS = [
     Command("train", "train, score on the test patients, write the report", _train, cli.train_arguments),
     Command("tune", "search for better settings, then train the best", _tune, cli.tune_arguments),
     Command("levers", "measure what each time-saver brings on this machine", _levers, cli.levers_arguments),
+    Command("backbones", "rank pretrained networks for these images, none trained", _backbones, _backbones_arguments),
     Command(
         "evaluate",
         "score a run on its test patients and the external site, by class and group",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ from medical_imaging.cohort import Cohort
 from medical_imaging.config import Config
 from medical_imaging.metrics import Judged
 from paceline import fit_keras
-from paceline.budget import Ceiling
 from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 from paceline.tune.space import Space
@@ -156,18 +154,6 @@ def trainings(config: Config) -> int:
     return config.train.folds
 
 
-def train_for_good(
-    config: Config,
-    *,
-    runs_folder: Path,
-    command: str = "",
-    started: float | None = None,
-    ceiling: Ceiling | None = None,
-) -> dict[str, Any]:
-    """Train settings as the command `train` does; the time that a search keeps for it is all that holds its budget."""
-    return train.train(config, runs_folder=runs_folder, command=command, started=started)
-
-
 TASK: Task[Config, Prepared] = Task(
     score="auroc",
     monitor="validation_auroc",
@@ -178,5 +164,5 @@ TASK: Task[Config, Prepared] = Task(
     prepare=prepare,
     objective=objective,
     limits=("calibration_error",),
-    train=train_for_good,
+    train=train.train,
 )
