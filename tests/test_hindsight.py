@@ -92,3 +92,55 @@ def test_the_summary_counts() -> None:
     assert 0.0 == pytest.approx(found["bias"])
     assert 1 / 3 == pytest.approx(found["inside_90"])
     assert {"runs": 0} == hindsight.summary([])
+
+
+MODEL, MACHINE = {"name": "xgboost"}, {"cpu": "one", "cores": 2, "memory_gb": 8.0}
+
+
+def finished(took: float, computed: float = 2.0, **other: Any) -> dict[str, Any]:
+    """Return a record whose scores and report took `took` seconds, a second for the floor before that left out."""
+    prediction = {
+        "phases": {"finalise": 1.0 + 3.0},
+        "terms": {"finalise_seconds": 3.0},
+        "finalise_computed_seconds": computed,
+    }
+    return {
+        "status": "done",
+        "earlier_sessions": [],
+        "config": {"model": MODEL},
+        "hardware": {**MACHINE, "memory_gb": 16.0},
+        "predictions": [prediction],
+        "phases": {"train": 50.0, "score": 0.75 + took, "finalise": 0.25},
+        **other,
+    }
+
+
+def test_the_part_after_training_is_learned_from_the_last_runs() -> None:
+    """The median of the newest five, as times what was computed for each; the error is their spread."""
+    records = [finished(took) for took in (3.0, 3.2, 2.8, 3.0, 3.0, 200.0)]
+    found = hindsight.after_training(records, MODEL, MACHINE)
+    assert found is not None
+    assert 1.5 == pytest.approx(found[0])
+    assert hindsight.LEAST_SPREAD == found[1]
+    once = hindsight.after_training([finished(4.0)], MODEL, MACHINE)
+    assert (2.0, hindsight.ONE_RUN_SPREAD) == once
+    far = hindsight.after_training([finished(2000.0)], MODEL, MACHINE)
+    assert far is not None
+    assert hindsight.MOST_TIMES == pytest.approx(far[0])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"status": "failed"},
+        {"earlier_sessions": [{}]},
+        {"config": {"model": {"name": "mlp"}}},
+        {"hardware": {"cpu": "another", "cores": 2}},
+        {"predictions": []},
+        {"predictions": [{"phases": {}}]},
+        {"config": None},
+    ],
+)
+def test_a_run_of_something_else_teaches_nothing(other: dict[str, Any]) -> None:
+    """Not done, resumed, another model or machine, an older record."""
+    assert None is hindsight.after_training([finished(4.0, **other)], MODEL, MACHINE)

@@ -11,13 +11,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paceline.terms import LEDGER
+
 LEAST_RECORDS = 20
 MOST_RECORDS = 100  # the newest; older ones tell of another machine, or of another code
+NEWEST = 5  # runs that tell how long the part after training takes
+MOST_TIMES = 10.0  # as long as computed, or as short
+LEAST_SPREAD, ONE_RUN_SPREAD = 0.08, 0.25  # relative, between runs; of a single one it is not known
 LEVELS = (5, 10, 25, 50, 75, 90, 95)  # percent
 
 
@@ -103,6 +109,42 @@ def records(runs_folder: Path) -> list[dict[str, Any]]:
         if isinstance(record, dict):
             found.append(record)
     return found
+
+
+def after_training(
+    found: Sequence[Mapping[str, Any]], model: Mapping[str, Any], hardware: Mapping[str, Any]
+) -> tuple[float, float] | None:
+    """Return how many times as long as computed the part after training took in the newest runs, and its error.
+
+    Args:
+        found: records, the newest first; those of another model or machine do not count.
+        model: the section of the configuration.
+        hardware: of this machine; its processor and cores count.
+
+    Returns:
+        The median of the last `NEWEST` ratios, and the relative spread between runs; None where there is no such run.
+    """
+    ratios = []
+    for record in found:
+        try:
+            alike = record["config"]["model"] == model and all(
+                record["hardware"][name] == hardware[name] for name in ("cpu", "cores")
+            )
+            if not alike or record["status"] != "done" or record["earlier_sessions"]:
+                continue
+            made = record["predictions"][0]
+            before = made["phases"]["finalise"] - made["terms"]["finalise_seconds"]  # scores of the floor, say
+            took = sum(record["phases"].get(name, 0.0) for name in LEDGER["finalise"]) - before
+            ratios.append(min(max(took / made["finalise_computed_seconds"], 1 / MOST_TIMES), MOST_TIMES))
+        except (KeyError, IndexError, TypeError, ZeroDivisionError):
+            continue
+        if len(ratios) == NEWEST:
+            break
+    if not ratios:
+        return None
+    logs = sorted(math.log(ratio) for ratio in ratios)
+    spread = statistics.stdev(logs) if len(logs) > 1 else 0.0
+    return math.exp(statistics.median(logs)), max(LEAST_SPREAD, spread, ONE_RUN_SPREAD / len(logs))
 
 
 def corrected(computed: Mapping[int, float], outcomes: Sequence[Outcome]) -> dict[int, float]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from paceline import budget, estimate, forecast, hindsight, terms
+from paceline import budget, device, estimate, forecast, hindsight, terms
 from paceline.budget import Ceiling
 from paceline.course import Course
 from paceline.errors import PacelineError
@@ -129,7 +129,7 @@ class Pace:
     Args:
         run: whose clock is read and whose `predictions` and `budget` are filled.
         trainings: in the order in which they come.
-        finalise: what is to come after them: scores and report.
+        finalise: what is to come after them, scores and report, computed; the project's runs correct it.
         ceiling: the most wall time of the run; None where it may take what it takes.
         checkpoint_seconds: as configured.
         history: the folder of the project's runs; the one that holds this run's by default.
@@ -149,9 +149,10 @@ class Pace:
         target: float | None = None,
         made: Callable[[dict[str, Any]], None] = lambda prediction: None,
     ) -> None:
-        self.run, self.trainings, self.finalise = run, {each.name: each for each in trainings}, finalise
+        self.run, self.trainings = run, {each.name: each for each in trainings}
         self.ceiling, self.checkpoint_seconds, self.target, self.made = ceiling, checkpoint_seconds, target, made
         self.history = run.folder.parent if history is None else history
+        self._computed_finalise, self.finalise = finalise.seconds, self._learned(finalise)
         self.probes: dict[str, Probe] = {}
         self.stage = ""
         self.course: Course | None = None
@@ -162,6 +163,16 @@ class Pace:
         self._looked_again = False
         self._warned = False
         self._recent: deque[tuple[float, float]] = deque()  # seconds of blocks, and what was expected of them
+
+    def _learned(self, finalise: Measured) -> Measured:
+        """Return what follows the trainings as the project's runs have it, where there are any."""
+        with self.run.phase("estimate"):
+            model = self.run.config.model_dump(mode="json").get("model", {})
+            found = hindsight.after_training(hindsight.records(self.history), model, device.hardware())
+        if found is None:
+            return finalise
+        times, error = found
+        return Measured(finalise.seconds * times, error)
 
     def begin(self, stage: str, course: Course, *, most: int, steps: int, validation_steps: int, trend: float) -> None:
         """Say that a training begins, or goes on.
@@ -343,6 +354,7 @@ class Pace:
             "of": engine,
             "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "made_after_seconds": self.run.clock.elapsed(),
+            "finalise_computed_seconds": self._computed_finalise,
             **prediction.state(),
         }
         with self.run.phase("estimate"):

@@ -1,0 +1,227 @@
+"""Are predictions honest? Runs are started as a user starts them; what each predicted stands in its record, sealed.
+
+The prediction is made inside the run, in its first moments, and hashed before its outcome; a record whose hash does not
+fit is not counted. Every run adds a line to `ci/results/estimate.jsonl`, so that the runs of several days add up; the
+summary is of all of them. Each template has one folder of runs for a session, so that the correction by a project's own
+history is at work as it would be for a user.
+
+*Budgets*: runs below `--time-budget`, timed from outside, from before the process starts until it is gone.
+
+It takes PACELINE_BENCH_MINUTES (30): workloads in turn, the order drawn anew in each round.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from paceline import hindsight, intervals
+from results import ROOT, save
+
+MINUTES = float(os.environ.get("PACELINE_BENCH_MINUTES", "30"))
+LINES = ROOT / "ci" / "results" / "estimate.jsonl"
+BASELINES = ("progress_bar", "first_epoch", "mean_step")
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A run to predict.
+
+    Attributes:
+        template: of which project.
+        settings: what is set on the command line.
+        budget_seconds: of `--time-budget`; 0: none, and the prediction is what counts.
+    """
+
+    template: str
+    settings: dict[str, Any]
+    budget_seconds: int = 0
+
+
+FRAUD, MEDICAL, DRIVING = "fraud-detection", "medical-imaging", "driving-perception"
+NO_STOP = {"train.early_stopping_rounds": 0}
+WORKLOADS = {
+    "boosting, stops early": Workload(FRAUD, {"train.rounds": 2000, "train.learning_rate": 0.03}),
+    "boosting, 600 rounds": Workload(FRAUD, {"train.rounds": 600, **NO_STOP}),
+    "boosting, 3 times the cards": Workload(FRAUD, {"train.rounds": 300, "data.customers": 6000, **NO_STOP}),
+    "boosting, deep trees": Workload(FRAUD, {"train.rounds": 300, "model.max_depth": 8, **NO_STOP}),
+    "DART": Workload(FRAUD, {"model.booster": "dart", "train.rounds": 150, **NO_STOP}),
+    "network on transactions": Workload(
+        FRAUD, {"model.name": "mlp", "train.epochs": 20, "train.early_stopping_epochs": 0}
+    ),
+    "network on transactions, stops early": Workload(FRAUD, {"model.name": "mlp", "train.epochs": 60}),
+    "head on frozen features": Workload(MEDICAL, {"train.epochs": 300, "train.early_stopping_epochs": 0}),
+    "fine-tuning": Workload(MEDICAL, {"model.name": "fine_tuned", "transfer.epochs": 2}),
+    "from scratch": Workload(MEDICAL, {"model.name": "fine_tuned", "model.backbone": "none", "train.epochs": 6}),
+    "outlines": Workload(MEDICAL, {"model.task": "segmentation", "train.epochs": 4}),
+    "decoder on frozen maps": Workload(DRIVING, {"train.epochs": 8}),
+    "small network on frames": Workload(DRIVING, {"model.name": "small", "train.epochs": 10}),
+    "boxes": Workload(DRIVING, {"model.task": "detection", "train.epochs": 6}),
+    "boosting that fills 20 s": Workload(FRAUD, {"train.rounds": '"auto"', **NO_STOP}, 20),
+    "network cut to 25 s": Workload(
+        FRAUD, {"model.name": "mlp", "train.epochs": 500, "train.early_stopping_epochs": 0}, 25
+    ),
+    "from scratch, cut to 40 s": Workload(
+        MEDICAL,
+        {"model.name": "fine_tuned", "model.backbone": "none", "train.epochs": 500, "train.early_stopping_epochs": 0},
+        40,
+    ),
+    "decoder that fills 45 s": Workload(DRIVING, {"train.epochs": '"auto"'}, 45),
+}
+
+
+def main() -> None:
+    """Run the workloads in turn until the time is over, then sum up all that was ever run."""
+    until = time.monotonic() + 60 * MINUTES
+    session = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+    with tempfile.TemporaryDirectory() as scratch:
+        for template in (FRAUD, MEDICAL, DRIVING):
+            (Path(scratch) / template).mkdir()
+            shutil.copy(project(template) / "config.toml", Path(scratch) / template)
+        while True:
+            names = random.sample(list(WORKLOADS), len(WORKLOADS))
+            for name in names:
+                if time.monotonic() > until:
+                    summarise()
+                    return
+                row = {"session": session, "workload": name, **run(WORKLOADS[name], Path(scratch))}
+                with LINES.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+                print(row, flush=True)
+
+
+def project(template: str) -> Path:
+    """Return the folder of the template's project."""
+    return next((ROOT / "templates" / template).glob("*cookiecutter*"))
+
+
+def run(workload: Workload, scratch: Path) -> dict[str, Any]:
+    """Return what one run predicted and what it took."""
+    options = [text for key, value in workload.settings.items() for text in ("--set", f"{key}={value}")]
+    if workload.budget_seconds:
+        options += ["--time-budget", f"{workload.budget_seconds}s"]
+    command = [sys.executable, "-m", workload.template.replace("-", "_"), "train", "--json", *options]
+    began = time.monotonic()
+    done = subprocess.run(command, cwd=scratch / workload.template, capture_output=True, text=True, check=False)  # noqa: S603 -- this project's own command
+    process_seconds = time.monotonic() - began
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    folder = scratch / workload.template / json.loads(done.stdout.splitlines()[-1])["run"]
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    found = {"actual_seconds": record["wall_seconds"], "load": os.getloadavg()[0]}
+    if workload.budget_seconds:
+        changed = bool(record["budget"].get("changed"))
+        return found | {
+            "budget_seconds": workload.budget_seconds,
+            "process_seconds": process_seconds,
+            "changed": changed,
+        }
+    made = [each for each in record["predictions"] if each["kind"] == "wall" and hindsight.is_sealed(each)]
+    if not made:
+        return found | {"predicted": None}
+    first = made[0]
+    names = [f"p{level:02}_seconds" for level in hindsight.LEVELS]
+    return found | {
+        "of": first["of"],
+        "predicted": {name: round(first[name], 3) for name in (*names, "made_after_seconds")},
+        "baselines": {name: round(first["baselines"][name], 3) for name in BASELINES},
+        "abstains": bool(first["stopping"].get("abstains")),
+        "history": first["history"]["runs"],
+        "later": [each["p50_seconds"] for each in record["predictions"] if each["kind"] == "second"],
+    }
+
+
+def summarise() -> None:
+    """Sum up every line there is, print that and keep it."""
+    rows = [json.loads(line) for line in LINES.read_text(encoding="utf-8").splitlines()]
+    pairs = [row for row in rows if row.get("predicted")]
+    kinds = {name: [row for row in pairs if row["of"] == name] for name in sorted({row["of"] for row in pairs})}
+    found = {
+        "sessions": len({row["session"] for row in rows}),
+        "workloads": len({row["workload"] for row in pairs}),
+        "unpredicted": sum("predicted" in row and row["predicted"] is None for row in rows),
+        "kinds": {name: summary(of_kind) for name, of_kind in {"all": pairs, **kinds}.items() if of_kind},
+        "budgets": budgets([row for row in rows if "budget_seconds" in row]),
+        "by_workload": {
+            name: summary([row for row in pairs if row["workload"] == name]) for name in WORKLOADS
+            if any(row["workload"] == name for row in pairs)
+        },
+    }  # fmt: skip
+    print(json.dumps(found["kinds"], indent=1), json.dumps(found["budgets"]))
+    save("estimate", found)
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return errors, coverage and width of predictions, and the errors of simpler rules beside them."""
+    errors = [row["predicted"]["p50_seconds"] / row["actual_seconds"] - 1 for row in rows]
+    sizes = sorted(abs(error) for error in errors)
+    found: dict[str, Any] = {
+        "pairs": len(rows),
+        "seconds": statistics.median(row["actual_seconds"] for row in rows),
+        "median_error": statistics.median(sizes),
+        "p90_error": sizes[min(len(sizes) - 1, round(0.9 * (len(sizes) - 1)))],
+        "bias": statistics.median(errors),
+        "width_90": statistics.median(
+            (row["predicted"]["p95_seconds"] - row["predicted"]["p05_seconds"]) / row["predicted"]["p50_seconds"]
+            for row in rows
+        ),
+        "made_after": statistics.median(row["predicted"]["made_after_seconds"] / row["actual_seconds"] for row in rows),
+        "abstentions": sum(row["abstains"] for row in rows),
+        "repeats_spread": repeats_spread(rows),
+    }
+    for level, low, high in ((50, "p25", "p75"), (80, "p10", "p90"), (90, "p05", "p95")):
+        inside = sum(
+            row["predicted"][f"{low}_seconds"] <= row["actual_seconds"] <= row["predicted"][f"{high}_seconds"]
+            for row in rows
+        )
+        found[f"inside_{level}"] = intervals.wilson(inside, len(rows)).state()
+    for name in BASELINES:
+        found[name] = statistics.median(abs(row["baselines"][name] / row["actual_seconds"] - 1) for row in rows)
+    return found
+
+
+def repeats_spread(rows: Sequence[dict[str, Any]]) -> float | None:
+    """Return the median distance of a run from the median of the same workload's runs: what no prediction can know."""
+    distances = []
+    for name in {row["workload"] for row in rows}:
+        seconds = [row["actual_seconds"] for row in rows if row["workload"] == name]
+        if len(seconds) > 2:
+            distances += [abs(each / statistics.median(seconds) - 1) for each in seconds]
+    return statistics.median(distances) if distances else None
+
+
+def budgets(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return how budgets were kept and used: the share of it that passed until the process was gone."""
+    if not rows:
+        return {}
+    used = [row["process_seconds"] / row["budget_seconds"] for row in rows]
+    of_changed = [each for each, row in zip(used, rows, strict=True) if row["changed"]]
+    return {
+        "runs": len(rows),
+        "changed": len(of_changed),
+        "over": sum(each > 1 for each in used),
+        "longest": max(used),
+        "used_median": statistics.median(of_changed) if of_changed else None,
+        "used_least": min(of_changed, default=None),
+        "by_workload": {
+            name: [round(row["process_seconds"] / row["budget_seconds"], 3) for row in rows if row["workload"] == name]
+            for name in sorted({row["workload"] for row in rows})
+        },
+    }
+
+
+if __name__ == "__main__":
+    main()
