@@ -193,12 +193,12 @@ def test_an_estimate_ends_the_run_that_it_comes_from(tmp_path: Path) -> None:
     """As soon as it is made; nothing is left behind."""
     worlds: list[World] = []
 
-    def start(*, runs_folder: Path, history: Path, made: Callable[..., None]) -> None:
+    def train(config: Nothing, *, runs_folder: Path, made: Callable[..., None], **given: object) -> None:
         worlds.append(World(runs_folder / "run", noisy(0.1, 0.05, 0)))
-        worlds[0].pace.made, worlds[0].pace.history = made, history
+        worlds[0].pace.made, worlds[0].pace.history = made, tmp_path
         worlds[0].train()
 
-    found = pace.estimate_only(start, history=tmp_path)
+    found = pace.estimate_only(train, Nothing(), history=tmp_path)
     assert 76 == pytest.approx(found["p50_seconds"], rel=0.1)
     assert worlds[0].reading < 20
     assert not worlds[0].run.folder.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +70,46 @@ def test_cost_goes_with_the_time() -> None:
     assert "measured there" == row["known_by"]
 
 
+def test_devices_divide_what_a_batch_is_made_of() -> None:
+    """A quarter of the arithmetic on four, the wait for input as it was; not as sure, and four machines to pay."""
+    answer = ask(Change(devices=4), {"compute": 0.8, "input": 0.2})
+    assert pytest.approx(85 * (0.2 + 0.2) + 15) == answer.seconds
+    assert answer.high / answer.low > 112 / 90
+    there = Machine("there", "cpu", HERE.benchmarks, price_per_hour=36.0, currency="EUR")
+    assert ask(Change(machine=there, devices=4), {"input": 1.0}).row()["cost"].startswith("4.0 (")
+
+
+def test_settings_are_measured_by_a_run_with_them_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice as long with them, here and scaled to other machines; asked for a second time it is known."""
+    monkeypatch.setattr(microbench, "here", lambda: HERE)
+    slower = {
+        key: {name: 2 * seconds for name, seconds in value.items()} if key == "phases" else 2 * value
+        for key, value in PREDICTION.items()
+    }
+    asked: list[dict[str, str]] = []
+
+    def measure(settings: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+        asked.append(dict(settings))
+        return slower, {}
+
+    answer = whatif.from_prediction(
+        PREDICTION, ["train.batch_size=64", "train.batch_size=64,epochs=2"], [], {}, measure
+    )
+    rows = [row for row in answer["what_if"] if row["known_by"] == "first steps with them"]
+    assert ["3 min 20 s", "6 min 10 s"] == [row["time"] for row in rows]
+    assert [{"train.batch_size": "64"}] == asked
+
+
 def test_questions_are_asked_in_words() -> None:
     """On this machine and on each that is known; without words the usual ones."""
     there = Machine("there", "gpu", {})
     assert [Change(rows=10.0, epochs=0.5), Change(10.0, 0.5, there)] == whatif.parse(["rows=10, epochs=0.5"], [there])
     assert Change(machine=there) in whatif.parse([], [there])
-    for text in ("rows", "rows=none", "rows=-1", "speed=2", "rows=1,,"):
+    assert [Change(devices=8)] == whatif.parse(["devices=8"], [])
+    found = whatif.parse(["model.name=base, train.batch_size=64,rows=2"], [])
+    assert [Change(2.0, settings=(("model.name", "base"), ("train.batch_size", "64")))] == found
+    assert "model.name = base, train.batch_size = 64, 2 × the rows" == found[0].name
+    for text in ("rows", "rows=none", "rows=-1", "speed=2", "rows=1,,", "devices=1.5", "train.batch_size="):
         with pytest.raises(PacelineError, match="rows=10"):
             whatif.parse([text], [])
 
@@ -83,6 +118,6 @@ def test_a_prediction_is_answered_with_prices_and_their_day(tmp_path: Path, monk
     """The machines of the table, and one that was measured elsewhere."""
     monkeypatch.setattr(microbench, "here", lambda: HERE)
     machines.write(Machine("the big one", "gpu", {"matmul_gflops": 9000.0}), tmp_path / "big.json")
-    answer = whatif.from_prediction(PREDICTION, [], [tmp_path / "big.json"], {})
+    answer = whatif.from_prediction(PREDICTION, [], [tmp_path / "big.json"], {}, lambda _: (PREDICTION, {}))
     assert "the big one" in [row["what_if"] for row in answer["what_if"]]
     assert "Prices of 20" in answer["prices"]

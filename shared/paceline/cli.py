@@ -224,7 +224,8 @@ def estimate_arguments(parser: argparse.ArgumentParser) -> None:
         "--what-if",
         nargs="*",
         metavar="CHANGE",
-        help="also other sizes and machines, with cost: rows=10 or rows=2,epochs=0.5; without CHANGE, the usual ones",
+        help="also under other conditions and on other machines, with cost: rows=10, rows=2,epochs=0.5, devices=8, "
+        "train.batch_size=64 (measured by its first steps); without CHANGE, the usual ones",
     )
     parser.add_argument(
         "--machine",

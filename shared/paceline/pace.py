@@ -12,13 +12,16 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 from tqdm import tqdm
 
 from paceline import budget, device, estimate, forecast, hindsight, terms
+from paceline import config as configuration
 from paceline.budget import Ceiling
 from paceline.course import Course
 from paceline.errors import PacelineError
@@ -52,20 +55,44 @@ class Estimated(Exception):  # noqa: N818 -- not an error: a run that was starte
 
 
 def estimate_only(
-    start: Callable[..., Any],
+    train: Callable[..., Any],
+    config: BaseModel,
     *,
     history: Path,
+    started: float | None = None,
+    target: float | None = None,
     what_if: Sequence[str] | None = None,
     machine_files: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Start a run for its prediction alone, and return that.
 
     Args:
-        start: starts the run; it takes `runs_folder`, `history` and `made`, and gives the last two to `Pace`.
+        train: starts a run; it takes a configuration, and `runs_folder`, `started`, `target`, `history` and `made`.
+        config: of the run.
         history: the folder of the project's runs.
+        started: the performance counter's reading that counts as zero.
+        target: a score whose time is to be predicted.
         what_if: also what other conditions would make of it, see `whatif.parse`; None: not asked for.
         machine_files: machines measured elsewhere, for that.
+
+    Raises:
+        PacelineError: the run cannot be started, or was over at once; a change cannot be read.
     """
+    found, begun = _begin(partial(train, config, started=started, target=target), history)
+    if what_if is None:
+        return found
+
+    def measure(settings: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+        other = configuration.replace(config, settings, source="--what-if")
+        return _begin(partial(train, other, started=None, target=target), history)
+
+    from paceline import whatif  # the microbenchmarks load NumPy, OpenCV and the engines
+
+    return {**found, **whatif.from_prediction(found, what_if, machine_files, begun, measure)}
+
+
+def _begin(start: Callable[..., Any], history: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the prediction of a run that is started and left, and its record as far as it went."""
 
     def made(prediction: dict[str, Any]) -> None:
         raise Estimated(prediction)
@@ -74,12 +101,7 @@ def estimate_only(
         try:
             start(runs_folder=Path(folder), history=history, made=made)
         except Estimated as found:
-            if what_if is None:
-                return found.prediction
-            from paceline import whatif  # the microbenchmarks load NumPy, OpenCV and the engines
-
-            begun = next(iter(hindsight.records(Path(folder))), {})
-            return {**found.prediction, **whatif.from_prediction(found.prediction, what_if, machine_files, begun)}
+            return found.prediction, next(iter(hindsight.records(Path(folder))), {})
     raise PacelineError("The run was over before its time could be predicted.", "Train: it takes no longer than this.")
 
 

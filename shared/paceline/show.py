@@ -20,6 +20,8 @@ def answer(values: Mapping[str, Any]) -> str:
     wall time 1 min 23 s
     run       runs/1
     """
+    if "p50_seconds" in values:
+        return "\n".join(_prediction(values))
     facts: dict[str, str] = {}
     blocks: list[str] = []
     for key, value in values.items():
@@ -34,6 +36,27 @@ def answer(values: Mapping[str, Any]) -> str:
     facts |= {fmt.label(key): str(values[key]) for key in PATHS if values.get(key)}
     width = max((len(name) for name in facts), default=0)
     return "\n".join([*blocks, *(f"{name:{width}} {text}" for name, text in facts.items())])
+
+
+def _prediction(made: Mapping[str, Any]) -> list[str]:
+    """Return how long a run will take: the intervals, what takes the time, how far simpler rules and the past are off.
+
+    Hash, terms and the seconds before correction are for programs.
+    """
+    facts = {"whole run": fmt.duration(made["p50_seconds"])}
+    for level, low, high in ((50, 25, 75), (80, 10, 90), (90, 5, 95)):
+        ends = [fmt.duration(made[f"p{each:02}_seconds"]) for each in (low, high)]
+        facts[f"{level} % interval"] = " to ".join(ends)
+    facts |= {f"  {name}": fmt.duration(seconds) for name, seconds in made["phases"].items() if seconds}
+    facts |= {f"by {fmt.label(name)}": fmt.duration(seconds) for name, seconds in made["baselines"].items()}
+    for name in ("stopping", "target"):
+        facts |= {name: _text(made[name])} if made.get(name) else {}
+    if runs := made["history"]["runs"]:
+        error = fmt.share(made["history"]["median_error"])
+        facts["earlier predictions"] = f"{runs} of this kind, half of them within {error}"
+    width = max(len(name) for name in facts)
+    tables = [_table(made["what_if"]), made["prices"], ""] if made.get("what_if") else []
+    return [*tables, *(f"{name:{width}} {text}" for name, text in facts.items())]
 
 
 def _is_table(value: Any) -> bool:

@@ -1,15 +1,16 @@
-"""A predicted run under other conditions: more rows, more epochs, another machine, what it costs there.
+"""A predicted run under other conditions: settings, rows, epochs, devices, another machine, what it costs there.
 
-Every phase of a prediction is scaled by what it depends on. On another machine the training's shares (`explain.shares`)
-are each scaled by the ratio of the microbenchmarks that stand for them, as Habitat does (Yu et al. 2021); what is not
-known of a ratio widens the interval. Pure functions.
+Other settings are measured, by the first steps of a run with them. For the rest every phase of a prediction is scaled
+by what it depends on. On another machine the training's shares (`explain.shares`) are each scaled by the ratio of the
+microbenchmarks that stand for them, as Habitat does (Yu et al. 2021); what is not known of a ratio widens the interval.
+Several devices divide a batch; what they exchange is not counted, only its uncertainty: see `distribute`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ MODEL_ERROR = 0.12  # of the logarithm: shares and benchmarks describe a step no
 SHEET_ERROR = 0.5  # a data sheet's peak: what share of it a program reaches is not known
 SUBSTITUTE_ERROR = 0.3  # trees by memory, input by Python
 UNKNOWN_ERROR = 0.5  # no benchmark of the two machines fits: taken as equally fast
+DEVICES_ERROR = 0.15  # per doubling: gradients are exchanged, and the smallest share waits for the largest
+DIVIDED = ("compute", "memory", "trees")  # among devices
 ROWS_ERROR = 0.1  # per factor of e in rows: caches, and what grows a little more or less than in proportion
 GROWING = ("setup", "training", "validation", "finalise")  # with the rows
 REPEATED = ("training", "validation", "checkpoint")  # with the epochs
@@ -45,17 +48,23 @@ class Change:
         rows: times as many.
         epochs: times as many, or rounds.
         machine: another one; None: the same.
+        devices: times as many, of the same kind.
+        settings: of the configuration, as after `--set`.
     """
 
     rows: float = 1.0
     epochs: float = 1.0
     machine: Machine | None = None
+    devices: int = 1
+    settings: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
         """The change in words."""
-        parts = [f"{self.rows:g} × the rows"] if self.rows != 1 else []
+        parts = [f"{key} = {value}" for key, value in self.settings]
+        parts += [f"{self.rows:g} × the rows"] if self.rows != 1 else []
         parts += [f"{self.epochs:g} × the epochs"] if self.epochs != 1 else []
+        parts += [f"{self.devices} × the devices"] if self.devices != 1 else []
         parts += [self.machine.name] if self.machine is not None else []
         return ", ".join(parts) or "as configured, here"
 
@@ -65,7 +74,7 @@ USUAL = (Change(), Change(rows=0.5), Change(rows=2.0), Change(rows=10.0), Change
 
 @dataclass(frozen=True)
 class Answer:
-    """The wall time under a change, with its 90 % interval, in seconds, and its cost at `machine.price_per_hour`."""
+    """The wall time under a change, with its 90 % interval, in seconds; its cost at the price of so many machines."""
 
     change: Change
     seconds: float
@@ -80,14 +89,20 @@ class Answer:
             "time": fmt.duration(self.seconds),
             "90_%_interval": f"{fmt.duration(self.low)} to {fmt.duration(self.high)}",
             "cost": "-",
-            "known_by": "this machine" if machine is None else ("measured there" if machine.measured else "data sheet"),
+            "known_by": self._known_by(),
         }
         if machine is not None and machine.price_per_hour is not None:
             costs = [
-                fmt.number(each / 3600 * machine.price_per_hour, 2) for each in (self.seconds, self.low, self.high)
+                fmt.number(each / 3600 * machine.price_per_hour * self.change.devices, 2)
+                for each in (self.seconds, self.low, self.high)
             ]
             found["cost"] = f"{costs[0]} ({costs[1]} to {costs[2]}) {machine.currency}"
         return found
+
+    def _known_by(self) -> str:
+        if self.change.machine is not None:
+            return "measured there" if self.change.machine.measured else "data sheet"
+        return "first steps with them" if self.change.settings else "this machine"
 
 
 def answers(
@@ -105,7 +120,9 @@ def answers(
 
 
 def parse(texts: Sequence[str], known: Sequence[Machine]) -> list[Change]:
-    """Return the changes that `rows=10,epochs=0.5` and the like ask for; without any, the usual ones and all machines.
+    """Return the changes that texts ask for, here and on each machine; without any, the usual ones and all machines.
+
+    A text is `rows=10`, `rows=2,epochs=0.5`, `devices=8`, or names settings: `model.name=base,train.batch_size=64`.
 
     Raises:
         PacelineError: a text has another form.
@@ -114,18 +131,39 @@ def parse(texts: Sequence[str], known: Sequence[Machine]) -> list[Change]:
         return [*USUAL, *(Change(machine=machine) for machine in known)]
     found = []
     for text in texts:
-        values: dict[str, float] = {}
-        for part in text.split(","):
-            name, equals, number = part.partition("=")
-            try:
-                values[name.strip()] = float(number)
-            except ValueError:
-                values = {}
-            if not equals or name.strip() not in ("rows", "epochs") or not values or values[name.strip()] <= 0:
-                raise PacelineError(f"--what-if got '{text}'.", "Write it like rows=10 or rows=2,epochs=0.5.")
-        rows, epochs = values.get("rows", 1.0), values.get("epochs", 1.0)
-        found += [Change(rows, epochs), *(Change(rows, epochs, machine) for machine in known)]
+        one = _change(text)
+        found += [one, *(replace(one, machine=machine) for machine in known)]
     return found
+
+
+def _change(text: str) -> Change:
+    one = Change()
+    for part in text.split(","):
+        name, _, value = (word.strip() for word in part.partition("="))
+        if "." in name and value:
+            one = replace(one, settings=(*one.settings, (name, value)))
+            continue
+        try:
+            times = float(value)
+            if not 0 < times < math.inf or (name == "devices" and times != int(times)):
+                raise ValueError
+            one = _times(one, name, times)
+        except ValueError:
+            raise PacelineError(
+                f"--what-if got '{text}'.",
+                "Write it like rows=10, rows=2,epochs=0.5, devices=8 or train.batch_size=64.",
+            ) from None
+    return one
+
+
+def _times(change: Change, name: str, times: float) -> Change:
+    if name == "rows":
+        return replace(change, rows=times)
+    if name == "epochs":
+        return replace(change, epochs=times)
+    if name == "devices":
+        return replace(change, devices=int(times))
+    raise ValueError(name)
 
 
 def speed(shares: Mapping[str, float], here: Machine, there: Machine) -> tuple[float, float]:
@@ -168,9 +206,14 @@ def _answer(prediction: Mapping[str, Any], shares: Mapping[str, float], change: 
     if change.rows != 1:  # half of setup and finalise may be all of them, or nothing
         loose = phases["setup"] + phases["finalise"]
         variance += (0.3 * loose / max(sum(phases.values()), 1e-9)) ** 2
-    if change.machine is not None:
-        times, error = speed(shares, here, change.machine)
-        beside, beside_error = _ratio("host", here, change.machine)
+    if change.machine is not None or change.devices != 1:
+        there = change.machine or here
+        times, error = speed(shares, here, there) if change.machine else (1.0, 0.0)
+        if change.devices != 1:
+            divided, _ = speed({work: shares.get(work, 0.0) for work in DIVIDED}, here, there)
+            times -= divided * (1 - 1 / change.devices)
+            error = math.hypot(error, DEVICES_ERROR * math.log2(change.devices))
+        beside, beside_error = _ratio("host", here, there)
         training = phases["training"] + phases["validation"]
         rest = sum(phases.values()) - training
         phases = {"training": training * times, "rest": rest / beside}
@@ -181,13 +224,17 @@ def _answer(prediction: Mapping[str, Any], shares: Mapping[str, float], change: 
     seconds = middle * sum(phases.values()) / whole if whole > 0 else middle
     width = math.exp(Z90 * math.sqrt(own**2 + variance))
     low, high = (float(prediction["p05_seconds"]), float(prediction["p95_seconds"]))
-    if change == Change():
+    if change == Change(settings=change.settings):
         return Answer(change, middle, low, high)
     return Answer(change, seconds, seconds / width, seconds * width)
 
 
 def from_prediction(
-    prediction: Mapping[str, Any], texts: Sequence[str], machine_files: Sequence[Path], record: Mapping[str, Any]
+    prediction: Mapping[str, Any],
+    texts: Sequence[str],
+    machine_files: Sequence[Path],
+    record: Mapping[str, Any],
+    measure: Callable[[Mapping[str, str]], tuple[Mapping[str, Any], Mapping[str, Any]]],
 ) -> dict[str, Any]:
     """Return the answer of `estimate --what-if`: the prediction, and a row for each change.
 
@@ -196,17 +243,31 @@ def from_prediction(
         texts: see `parse`.
         machine_files: JSON files of measured machines; data sheets and prices come with them.
         record: of the run that made the prediction, as far as it went, for the shares of its time.
+        measure: given other settings, returns their prediction and record, by a run's first steps.
 
     Raises:
-        PacelineError: a text, a file or the table of prices cannot be read.
+        PacelineError: a text, a setting, a file or the table of prices cannot be read.
     """
-    from paceline import explain, machines, microbench
+    from paceline import machines, microbench
 
     here = microbench.here()
     known = [*(machines.read(path) for path in machine_files), *machines.sheets()]
-    boosting = str(prediction.get("of")).startswith("xgboost")
-    shares = {"trees": 1.0} if boosting else explain.shares(record, here.benchmarks) or {"compute": 1.0}
-    found = answers(prediction, shares, parse(texts, known), here)
+    measured: dict[tuple[tuple[str, str], ...], tuple[Mapping[str, Any], Mapping[str, Any]]]
+    measured = {(): (prediction, record)}
+    rows = []
+    for change in parse(texts, known):
+        if change.settings not in measured:
+            measured[change.settings] = measure(dict(change.settings))
+        of, begun = measured[change.settings]
+        rows.append(_answer(of, _shares(of, begun, here), change, here).row())
     days = {machine.prices_of for machine in known if machine.price_per_hour is not None}
     note = f"Prices of {', '.join(sorted(days))}, from a table that you can edit: prices.toml." if days else ""
-    return {"what_if": [each.row() for each in found], "prices": note}
+    return {"what_if": rows, "prices": note}
+
+
+def _shares(prediction: Mapping[str, Any], record: Mapping[str, Any], here: Machine) -> dict[str, float]:
+    from paceline import explain
+
+    if str(prediction.get("of")).startswith("xgboost"):
+        return {"trees": 1.0}
+    return explain.shares(record, here.benchmarks) or {"compute": 1.0}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,11 +30,7 @@ def test_a_run_predicts_its_time(run_folders: dict[str, Path]) -> None:
 
 def test_estimating_leaves_no_run(small: Callable[..., Config], tmp_path: Path) -> None:
     """The answer is a prediction; no folder is made where runs are kept."""
-
-    def begin(**arguments: Any) -> dict[str, Any]:
-        return train.train(small(), **arguments)
-
-    found = pace.estimate_only(begin, history=tmp_path)
+    found = pace.estimate_only(train.train, small(), history=tmp_path)
     assert 0 < found["p05_seconds"] <= found["p50_seconds"] <= found["p95_seconds"]
     assert {"training", "validation", "finalise"} <= set(found["phases"])
     assert [] == list(tmp_path.iterdir())

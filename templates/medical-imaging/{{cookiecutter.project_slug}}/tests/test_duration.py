@@ -45,11 +45,7 @@ def test_estimating_leaves_no_run(task: str, small: Config, tmp_path: Path) -> N
     """The answer is a prediction; no folder is made where runs are kept."""
     config = small.model_copy(update={"model": small.model.model_copy(update={"task": task})})
     start = train.train if task == "multilabel" else segmentation.train
-
-    def begin(**arguments: Any) -> dict[str, Any]:
-        return start(config, **arguments)
-
-    found = pace.estimate_only(begin, history=tmp_path)
+    found = pace.estimate_only(start, config, history=tmp_path)
     assert 0 < found["p05_seconds"] <= found["p50_seconds"] <= found["p95_seconds"]
     assert {"training", "finalise"} <= set(found["phases"])
     assert [] == list(tmp_path.iterdir())

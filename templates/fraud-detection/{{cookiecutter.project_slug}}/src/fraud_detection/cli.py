@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, Namespace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +48,16 @@ def _estimate(arguments: Namespace) -> dict[str, Any]:
     from fraud_detection import train
     from paceline import clock, pace
 
-    started = clock.process_start()
-    start = partial(train.train, _config(arguments), started=started, target=arguments.target)
-    return pace.estimate_only(start, history=arguments.runs, what_if=arguments.what_if, machine_files=arguments.machine)
+    config = _config(arguments)
+    return pace.estimate_only(
+        train.train,
+        config,
+        history=arguments.runs,
+        started=clock.process_start(),
+        target=arguments.target,
+        what_if=arguments.what_if,
+        machine_files=arguments.machine,
+    )
 
 
 def _tune(arguments: Namespace) -> dict[str, Any]:

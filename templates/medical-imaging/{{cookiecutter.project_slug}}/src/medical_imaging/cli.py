@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +49,19 @@ def _train(arguments: Namespace) -> dict[str, Any]:
 def _estimate(arguments: Namespace) -> dict[str, Any]:
     from paceline import clock, pace
 
+    def train(config: Any, **given: Any) -> dict[str, Any]:
+        return _training(config)(config, **given)  # another task may be asked for by --what-if
+
     config = _config(arguments)
-    start = partial(_training(config), config, started=clock.process_start(), target=arguments.target)
-    return pace.estimate_only(start, history=arguments.runs, what_if=arguments.what_if, machine_files=arguments.machine)
+    return pace.estimate_only(
+        train,
+        config,
+        history=arguments.runs,
+        started=clock.process_start(),
+        target=arguments.target,
+        what_if=arguments.what_if,
+        machine_files=arguments.machine,
+    )
 
 
 def _training(config: Any) -> Callable[..., dict[str, Any]]:
