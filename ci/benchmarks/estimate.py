@@ -104,7 +104,7 @@ def main() -> None:
 
 def project(template: str) -> Path:
     """Return the folder of the template's project."""
-    return next((ROOT / "templates" / template).glob("*cookiecutter*"))
+    return next((ROOT / "templates" / template).glob("*/config.toml")).parent
 
 
 def run(workload: Workload, scratch: Path) -> dict[str, Any]:
