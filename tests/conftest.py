@@ -139,7 +139,15 @@ def full_record(folder: Path) -> dict[str, Any]:
     run.scores = scores()
     run.figures = figures()
     run.predictions = [
-        {"kind": "wall", "p05_seconds": 70.0, "p50_seconds": 79.0, "p95_seconds": 92.0, "made_after_seconds": 12.0}
+        {
+            "kind": "wall",
+            **{"p05_seconds": 70.0, "p10_seconds": 72.0, "p25_seconds": 75.5, "p50_seconds": 79.0},
+            **{"p75_seconds": 83.0, "p90_seconds": 88.5, "p95_seconds": 92.0},
+            "made_after_seconds": 12.0,
+            "phases": {"setup": 9.4, "training": 55.0, "validation": 6.1, "checkpoint": 0.4, "finalise": 8.1},
+            "baselines": {"progress_bar": 101.0, "first_epoch": 124.0, "mean_step": 66.0},
+            "history": {"runs": 31, "median_error": 0.04, "bias": -0.013, "inside_90": 0.9},
+        }
     ]
     run.warnings = ["The score of the last week lies below that of the first: 0.58 against 0.68. The data may drift."]
     hardware = {"cpu": run.device["name"], "cores": 2, "memory_gb": 15.6, "os": "Linux 6.1", "accelerators": []}

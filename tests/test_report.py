@@ -86,6 +86,7 @@ def test_a_full_report_is_sound_and_has_every_section(record: dict[str, Any]) ->
         "One warning",
         "Where the time went",
         "Why it took that long",
+        "Predicted and actual",
         "What would make it shorter",
         "Other sizes, other machines",
         "How it learned",

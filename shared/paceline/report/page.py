@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from paceline import atomic, explain
 from paceline.redact import redact
-from paceline.report import comparison, curves, figure, pictures, scale, sections, strips, svg, time_savers
+from paceline.report import comparison, curves, figure, pictures, predicted, scale, sections, strips, svg, time_savers
 from paceline.report import format as fmt
 
 MOST_BYTES = 1_000_000  # of a page
@@ -138,6 +138,8 @@ def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], u
         sessions=sections.sessions(record),
         why=why,
         why_tables=sections.tables({"what each training managed": explain.rows(record, record.get("benchmarks"))}),
+        predicted=predicted.sentences(record),
+        predicted_tables=sections.tables(predicted.tables(record)),
         levers=_levers(record),
         what_if=sections.tables({"the same project under other conditions": record.get("what_if") or []}),
         history=history,
