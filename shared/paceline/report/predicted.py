@@ -27,8 +27,8 @@ def sentences(record: Mapping[str, Any]) -> list[str]:
         found.append(f"The prediction was made {fmt.duration(made['made_after_seconds'])} into the run.")
     if budget := _budget(record):
         found.append(budget)
-    history = made.get("history")
-    if not isinstance(history, Mapping) or not history.get("runs"):
+    history = _mapping(made.get("history"))
+    if not history.get("runs"):
         found.append("It was the first of its kind in this project: no earlier outcome could correct it.")
         return found
     runs = history["runs"]
@@ -45,7 +45,7 @@ def sentences(record: Mapping[str, Any]) -> list[str]:
 def tables(record: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Return phases, intervals, simpler rules and later predictions as rows; what a ceiling changed has no outcome."""
     made = _first(record)
-    if made is None or record.get("status") != "done" or (record.get("budget") or {}).get("changed"):
+    if made is None or record.get("status") != "done" or _mapping(record.get("budget")).get("changed"):
         return {}
     took = _wall(record)
     found = {"predicted_and_actual_by_phase": _phases(made, record)} if not record.get("earlier_sessions") else {}
@@ -59,7 +59,7 @@ def tables(record: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
         for level, low, high in INTERVALS
         if fmt.is_number(made.get(low)) and fmt.is_number(made.get(high))
     ]
-    rules = made.get("baselines") if isinstance(made.get("baselines"), Mapping) else {}
+    rules = _mapping(made.get("baselines"))
     found["simpler_rules_at_the_same_moment"] = [
         {"rule": words, "says": fmt.duration(rules[name]), "off by": _off(rules[name], took)}
         for name, words in BASELINES.items()
@@ -80,7 +80,7 @@ def tables(record: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _phases(made: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    predicted = made.get("phases") if isinstance(made.get("phases"), Mapping) else {}
+    predicted = _mapping(made.get("phases"))
     actual = terms.by_phase(record.get("phases") or {})
     rows = [
         {
@@ -106,8 +106,8 @@ def _phases(made: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict[str
 
 
 def _budget(record: Mapping[str, Any]) -> str:
-    budget = record.get("budget")
-    if not isinstance(budget, Mapping) or not fmt.is_number(budget.get("seconds")) or budget["seconds"] <= 0:
+    budget = _mapping(record.get("budget"))
+    if not fmt.is_number(budget.get("seconds")) or budget["seconds"] <= 0:
         return ""
     asked = fmt.clip(str(budget.get("asked") or "The time budget"), 120)
     used = fmt.share(_wall(record) / budget["seconds"])
@@ -119,6 +119,10 @@ def _budget(record: Mapping[str, Any]) -> str:
 def _first(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
     made = record.get("predictions") or []
     return next((each for each in made if fmt.is_number(each.get("p50_seconds"))), None)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _wall(record: Mapping[str, Any]) -> float:
