@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +16,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medical_imaging import audits, formats, medmnist, pictures, privacy, splits, synthetic
+from medical_imaging import audits, fitness, formats, lesions, medmnist, pictures, privacy, synthetic
 from medical_imaging.cohort import Cohort, Split, Task
 from medical_imaging.config import Columns, Data
-from medical_imaging.dicom import Frame, Shades
+from medical_imaging.dicom import Shades
 from paceline import cache
 from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 from paceline.record import Run
 
-READERS = 2  # version of what decodes; a higher one decodes the cached images anew
 PEEKED = 5  # files looked at to learn whether a data set has colours
-BLANK_SPREAD = 2  # of 255: an image whose darkest and brightest pixels are nearer than that shows nothing
 SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
-ANY_CLASS = 255  # in `Cohort.lesions`
-PRIORITY = {"test": 0, "validation": 1, "train": 2, "": 2}  # of two equal images the one that stays
 
 
 def load(config: Data, task: Task, quarantine: Quarantine, *, run: Run | None = None) -> Cohort:
@@ -58,13 +53,13 @@ def load(config: Data, task: Task, quarantine: Quarantine, *, run: Run | None = 
             quarantine.add(item, "", reason)
         quarantine.count(read=read)
         quarantine.refuse_above(0.0, setting="data.max_quarantined_share")
-    good, unfit = _fit(cohort)
+    good, unfit = fitness.of(cohort)
     quarantine.count(read=read, kept=int(good.sum()))
     for item, reason in (*refused, *unfit):
         quarantine.add(item, "", reason)
     quarantine.refuse_above(config.max_quarantined_share, setting="data.max_quarantined_share")
-    cohort = cohort if good.all() else _kept(cohort, good, config)
-    _refuse_one_class(cohort)
+    cohort = cohort if good.all() else fitness.kept(cohort, good, config)
+    fitness.refuse_one_class(cohort)
     return cohort
 
 
@@ -162,7 +157,7 @@ def _from_files(config: Data, task: Task, run: Run | None) -> tuple[Cohort, list
     )
     known = [(ids.item(name), name, patient) for name, patient in zip(names, listed.rows["patient"], strict=True)]
     privacy.write_map(private, known + [(ids.item(name), name, "") for name, _ in listed.refused])
-    masks, bad_masks = _masks(rows["mask"].to_list(), root, cohort, config, ids)
+    masks, bad_masks = lesions.attach(rows["mask"].to_list(), root, cohort, config, ids)
     read = len(names) + len(listed.refused) + len(bad_masks)
     if task == "segmentation" and (masks.has_mask is None or not masks.has_mask.any()):
         raise PacelineError("There is no mask to learn from.", "Name the column of mask files: data.columns.mask.")
@@ -212,7 +207,7 @@ def _decoded(
             functools.partial(_square, read=read, size_px=size, channels=channels),
             shape=(size, size, channels),
             dtype=np.uint8,
-            parameters={"readers": READERS, "source": config.source, "frame": config.frame},
+            parameters={"readers": formats.READERS, "source": config.source, "frame": config.frame},
             max_bytes=config.max_cache_bytes,
             setting="data.max_cache_bytes",
             run=run,
@@ -232,139 +227,6 @@ def _channels(files: Sequence[Path], read: Callable[[Path], Shades]) -> int:
                 if pictures.is_colour(read(file)):
                     return 3
     return 1
-
-
-def _masks(
-    names: Sequence[str], root: Path, cohort: Cohort, config: Data, ids: privacy.Ids
-) -> tuple[Cohort, list[tuple[str, str]]]:
-    """Return the cohort with its masks, and which masks cannot be read; where nothing is present, none is needed."""
-    places = [row for row, name in enumerate(names) if name]
-    if not places:
-        return cohort, []
-    size = config.image_size_px
-    found = cache.images(
-        [root / names[row] for row in places],
-        functools.partial(_square_mask, size_px=size, frame=config.frame),
-        shape=(size, size),
-        dtype=np.uint8,
-        parameters={"readers": READERS, "mask": True, "frame": config.frame},
-        max_bytes=config.max_cache_bytes,
-        setting="data.max_cache_bytes",
-    )
-    numbered = synthetic.CLASSES if config.source == "synthetic" else None
-    lesions = np.zeros((len(names), size, size), np.uint8)
-    absent = [column for column, name in enumerate(cohort.classes) if not _means_nothing(name)]
-    has_mask = (cohort.labels[:, absent] == 0).all(axis=1)
-    for row, mask in zip((places[place] for place in found.kept), found.array, strict=True):
-        lesions[row] = _by_class(mask, cohort, row, numbered)
-        has_mask[row] = True
-    bad = [(ids.item(names[places[place]]), f"of the mask: {reason}") for place, reason in found.refused.items()]
-    masks = (lesions > 0).astype(np.uint8)
-    return replace(cohort, masks=masks, lesions=lesions, has_mask=has_mask), bad
-
-
-def _square_mask(path: Path, *, size_px: int, frame: Frame) -> NDArray[np.uint8]:
-    return pictures.squared_mask(pictures.read_mask(path, frame), size_px)
-
-
-def _by_class(mask: NDArray[np.uint8], cohort: Cohort, row: int, numbered: Sequence[str] | None) -> NDArray[np.uint8]:
-    """Return a mask with the numbers of the cohort's classes.
-
-    Args:
-        mask: the numbers of classes from 1, or one value, such as 1 or 255: then it is of the one class that is
-            present in the image, or of `ANY_CLASS`.
-        cohort: whose labels tell what is present.
-        row: of the image.
-        numbered: the classes that the numbers mean for certain; a lesion of one that the cohort has not is left out.
-    """
-    if numbered is not None:
-        number_of = {name: number for number, name in enumerate(cohort.classes, start=1)}
-        return np.array([0, *(number_of.get(name, 0) for name in numbered)], np.uint8)[mask]
-    top = int(mask.max())
-    if 1 < top <= len(cohort.classes):
-        return mask
-    present = [column for column, value in enumerate(cohort.labels[row]) if value == 1]
-    return np.where(mask > 0, np.uint8(present[0] + 1 if len(present) == 1 else ANY_CLASS), np.uint8(0))
-
-
-def _means_nothing(name: str) -> bool:
-    return name.lower().replace("_", " ") in {"no finding", "normal"}
-
-
-def _fit(cohort: Cohort) -> tuple[NDArray[np.bool_], list[tuple[str, str]]]:
-    """Return which rows to keep, and why not the others: they show nothing, or are equal to another."""
-    good = np.ones(len(cohort.items), bool)
-    official = [""] * len(good) if cohort.official is None else cohort.official.tolist()
-    unfit: list[tuple[str, str]] = []
-    first: dict[bytes, int] = {}
-    hashes = splits.digests(cohort.images)
-    for row in sorted(range(len(good)), key=lambda row: (PRIORITY[official[row]], row)):
-        image = cohort.images[row]
-        reason = ""
-        if int(image.max()) - int(image.min()) < BLANK_SPREAD:
-            reason = "the image is blank"
-        elif (earlier := first.setdefault(hashes[row], row)) != row:
-            if (
-                official[row]
-                and official[row] == official[earlier]
-                and cohort.patients[row] != cohort.patients[earlier]
-            ):
-                continue  # within a part of a published split it leaks nothing, and scores stay comparable
-            other = "the same" if cohort.patients[row] == cohort.patients[earlier] else "another"
-            reason = f"equal to the last pixel to an image of {other} patient"
-        if reason:
-            good[row] = False
-            unfit.append((cohort.items[row], reason))
-    return good, unfit
-
-
-def _kept(cohort: Cohort, good: NDArray[np.bool_], config: Data) -> Cohort:
-    """Return the cohort's good rows; their images go to an entry of the cache, for they may not fit into memory."""
-    places = np.flatnonzero(good)
-
-    def rows(done: int) -> Iterator[Mapping[str, NDArray[Any]]]:
-        for start in range(done, len(places), 256):
-            yield {"rows": np.asarray(cohort.images[places[start : start + 256]])}
-
-    images = cache.arrays(
-        {"of": "kept images", "images": cache.fingerprint(cohort.images), "rows": cache.fingerprint(places)},
-        rows,
-        rows=len(places),
-        specs={"rows": (np.uint8, cohort.images.shape[1:])},
-        max_bytes=config.max_cache_bytes,
-        setting="data.max_cache_bytes",
-    )["rows"]
-
-    def part(values: Any) -> Any:
-        return None if values is None else values[places]
-
-    return replace(
-        cohort,
-        images=images,
-        labels=cohort.labels[places],
-        patients=np.unique(cohort.patients[places], return_inverse=True)[1].astype(np.int64),
-        items=tuple(cohort.items[row] for row in places),
-        sites=part(cohort.sites),
-        sex=part(cohort.sex),
-        age_years=part(cohort.age_years),
-        view=part(cohort.view),
-        masks=part(cohort.masks),
-        lesions=part(cohort.lesions),
-        has_mask=part(cohort.has_mask),
-        official=part(cohort.official),
-    )
-
-
-def _refuse_one_class(cohort: Cohort) -> None:
-    """Refuse classes that are present in all images, or in none."""
-    for column, name in enumerate(cohort.classes):
-        values = cohort.labels[:, column]
-        present, absent = int((values == 1).sum()), int((values == 0).sum())
-        if not present or not absent:
-            raise PacelineError(
-                f"The class '{name}' is present in {present:,} and absent in {absent:,} images.",
-                "A class needs both. Leave it out (data.classes), or add images.",
-            )
 
 
 def _numbered(identities: pl.Series) -> NDArray[np.int64]:

@@ -24,6 +24,7 @@ from medical_imaging.config import Columns, Data
 from paceline.cache import Refused
 from paceline.errors import PacelineError
 
+READERS = 2  # version of what decodes; a higher one decodes the cached images anew
 SUFFIXES = {
     "dicom": (".dcm", ".dicom", ".ima", ""),
     "nifti": (".nii", ".nii.gz"),

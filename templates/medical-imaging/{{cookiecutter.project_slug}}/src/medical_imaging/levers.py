@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from medical_imaging import model, targets, tune
+from medical_imaging import fitting, model, targets, tune
 from medical_imaging.config import Config
 from medical_imaging.tune import Prepared
 from paceline import device, fit_keras
@@ -105,7 +105,7 @@ def train(prepared: Prepared, config: Config, run: Run, progress: Progress) -> N
     learned = targets.to_learn(cohort.labels, settings.uncertain, seed=settings.seed)
     weights = targets.class_weights(learned[learn_on], exclusive=config.model.task == "multiclass")
     backbone = model.build_backbone(config, cohort.images.shape[-1])
-    model.fit(
+    fitting.fit(
         config, backbone, cohort.images, learned, weights, learn_on, watch_on, suffix="", run=run, progress=progress
     )
 

@@ -15,7 +15,7 @@ from medical_imaging.augment import augmenting
 from medical_imaging.cards import data_card, model_card
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Config
-from medical_imaging.model import most_epochs, tuning_epochs, unheard
+from medical_imaging.fitting import most_epochs, tuning_epochs, unheard
 from paceline import fit_keras, pace, record, transfer
 from paceline.budget import Ceiling
 from paceline.errors import PacelineError

@@ -16,6 +16,7 @@ from medical_imaging import (
     duration,
     explain,
     figures,
+    fitting,
     floor,
     judging,
     letters,
@@ -78,7 +79,7 @@ def train(
         with run.phase("build"):
             run.device = fit_keras.prepare(config.train.device, seed=seed, precision=config.train.precision).state()
             backbone = model.build_backbone(config, cohort.images.shape[-1])
-        folds = model.folds(config, cohort, split)
+        folds = fitting.folds(config, cohort, split)
         watched = np.concatenate([watch_on for _, watch_on in folds])
         offsets = np.log(weights) if config.train.loss == "weighted" else np.zeros(len(weights))
         with run.phase("score/floor"):
@@ -87,7 +88,7 @@ def train(
             since = run.clock.elapsed()
             of_floor = judging.scores(cohort, split, level, low, config.report, seed=seed)
             after = duration.after_classifier(config, cohort, split, run.clock.elapsed() - since)
-        stages = model.stages(config)
+        stages = fitting.stages(config)
         run.pace = duration.follow(
             config, run, stages, after, ceiling=ceiling, target=target, history=history, made=made
         )
@@ -97,7 +98,7 @@ def train(
                 suffix = f"_{number + 1}" if len(folds) > 1 else ""
                 if number and name != "frozen":
                     backbone = model.build_backbone(config, cohort.images.shape[-1])
-                member = model.fit(
+                member = fitting.fit(
                     config, backbone, cohort.images, learned, weights, learn_on, watch_on,
                     suffix=suffix, run=run, progress=progress,
                 )  # fmt: skip
@@ -106,7 +107,7 @@ def train(
 
         with run.phase("score"):
             logits = fitted.logits(config, cohort.images, run)
-            unseen = model.out_of_fold(config, fitted, cohort.images, folds, logits, run)
+            unseen = fitting.out_of_fold(config, fitted, cohort.images, folds, logits, run)
             decision = decisions.decide(config.report, unseen[watched], truth[watched], offsets, exclusive=exclusive)
             run.scores = judging.scores(cohort, split, decision, logits, config.report, seed=seed)
             run.score_notes = metrics.notes(exclusive=exclusive)

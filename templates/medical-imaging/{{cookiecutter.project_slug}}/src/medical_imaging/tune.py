@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from medical_imaging import data, decisions, metrics, model, splits, targets, train
+from medical_imaging import data, decisions, fitting, metrics, model, splits, targets, train
 from medical_imaging.cohort import Cohort
 from medical_imaging.config import Config
 from medical_imaging.metrics import Judged
@@ -109,7 +109,7 @@ def objective(prepared: Prepared, trial: Trial[Config]) -> Outcome:
         weights = targets.class_weights(learned[learn_on], exclusive=exclusive)
         if number and config.model.name != "frozen":
             backbone = model.build_backbone(config, cohort.images.shape[-1])
-        member = model.fit(
+        member = fitting.fit(
             config, backbone, cohort.images, learned, weights, learn_on, judge_on,
             suffix=f"_{number + 1}" if len(folds) > 1 else "", run=trial.run, progress=trial.progress,
         )  # fmt: skip
@@ -146,7 +146,7 @@ def _judge(
 def part_steps(config: Config) -> int:
     """Return the most epochs of one fold's trainings."""
     one = config.model_copy(update={"train": config.train.model_copy(update={"folds": 1})})
-    return sum(model.stages(one).values())
+    return sum(fitting.stages(one).values())
 
 
 def trainings(config: Config) -> int:
