@@ -29,7 +29,7 @@ def test_scores_are_means_of_scikit_learn_over_the_classes() -> None:
     hits = [(p[y == 1] >= t).mean() for (y, p), t in zip(parts, (0.5, 0.4), strict=True)]
     assert found["sensitivity"]["value"] == pytest.approx(np.mean(hits))
     for score in found.values():
-        assert score["low"] < score["value"] < score["high"] or score is found["ece"]
+        assert score is found["ece"] or score["low"] < score["value"] < score["high"]
 
 
 def test_rows_by_class_have_both_intervals() -> None:

@@ -51,7 +51,8 @@ def score(judged: Judged, *, resamples: int, seed: int, prefix: str = "") -> dic
     """Return the metrics as the run record keeps them, `{name: {"value", "low", "high"}}`, means over the classes.
 
     `auroc`, `auprc`, `sensitivity` and `specificity` at the operating points, `brier`, `ece`, and `accuracy` where one
-    class of several is present. The intervals are 95 % percentile intervals of a bootstrap over patients.
+    class of several is present. The intervals are 95 % percentile intervals of a bootstrap over patients;
+    `ece` has none.
 
     Args:
         judged: the evaluated images.
@@ -68,7 +69,9 @@ def score(judged: Judged, *, resamples: int, seed: int, prefix: str = "") -> dic
         return means | ({"accuracy": float(np.average(right, weights=weights))} if judged.exclusive else {})
 
     found = intervals.bootstrap_many(statistics, judged.patients, resamples=resamples, seed=seed)
-    return {f"{prefix}{name}": interval.state() for name, interval in found.items()}
+    states = {name: interval.state() for name, interval in found.items()}
+    states["ece"] = {"value": states["ece"]["value"]}  # drawing rows twice raises it, beyond any interval of draws
+    return {f"{prefix}{name}": state for name, state in states.items()}
 
 
 def by_class(judged: Judged, *, resamples: int, seed: int) -> list[dict[str, Any]]:
