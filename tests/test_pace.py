@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -12,16 +12,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paceline import budget, hindsight, pace
+from paceline import budget, contention, hindsight, pace
 from paceline.budget import Ceiling
 from paceline.clock import Clock
 from paceline.config import Section
+from paceline.contention import Waited
 from paceline.course import Course
 from paceline.errors import PacelineError
 from paceline.pace import Pace, Training
 from paceline.record import Run
 from paceline.stretch import Stretch
 from paceline.terms import Measured
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quiet() -> Iterator[None]:
+    """Return a machine whose cores nobody else wants, whatever this one is like."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contention, "now", Waited)
+        yield
 
 
 class Nothing(Section):
@@ -202,3 +211,19 @@ def test_an_estimate_ends_the_run_that_it_comes_from(tmp_path: Path) -> None:
     assert 76 == pytest.approx(found["p50_seconds"], rel=0.1)
     assert worlds[0].reading < 20
     assert not worlds[0].run.folder.exists()
+
+
+def test_cores_that_others_want_make_it_less_certain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for cores a third of the time has a wider interval: the others may go, or more of them come."""
+    alone = World(tmp_path / "alone" / "a", noisy(0.1, 0.02, 0))
+    alone.train()
+    readings = iter([Waited()])
+    monkeypatch.setattr(contention, "now", lambda: next(readings, Waited(ran=8.0, waited=4.0)))
+    shared = World(tmp_path / "shared" / "a", noisy(0.1, 0.02, 0))
+    shared.train()
+    widths = [
+        (made["p95_seconds"] - made["p05_seconds"]) / made["p50_seconds"]
+        for made in (alone.run.predictions[0], shared.run.predictions[0])
+    ]
+    assert widths[1] > 2 * widths[0]
+    assert [0.0, pytest.approx(1 / 3)] == [world.run.predictions[0]["waited_for_cores"] for world in (alone, shared)]

@@ -138,6 +138,7 @@ def run(workload: Workload, scratch: Path) -> dict[str, Any]:
     names = [f"p{level:02}_seconds" for level in hindsight.LEVELS]
     return found | {
         "of": first["of"],
+        "waited_for_cores": round(first["waited_for_cores"], 3),
         "phases": {
             phase: [round(first["phases"][phase], 2), round(took, 2)]
             for phase, took in terms.by_phase(record["phases"]).items()

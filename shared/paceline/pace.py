@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import BaseModel
 from tqdm import tqdm
 
-from paceline import budget, device, estimate, forecast, hindsight, terms
+from paceline import budget, contention, device, estimate, forecast, hindsight, terms
 from paceline import config as configuration
 from paceline.budget import Ceiling
 from paceline.course import Course
@@ -40,7 +40,9 @@ PROBE_SHARE = 0.1  # or this share of the run, or
 PRECISE = 0.02  # once the half-width of the 90 % interval of the mean step is below this
 Z90 = 1.645
 DRIFT = 0.03  # of a quiet machine's speed; what is measured while probing is added
+CONTENDED = 0.5  # of the logarithm of what waiting for cores costs: others may go, or more of them come
 MOST_DRIFT = 0.25  # steps of milliseconds vary by more, which says nothing about the machine's speed
+MOST_CONTENTION = 0.5  # beyond which it says more of many threads of one's own than of others
 SECOND_LOOK = 0.1  # of the most epochs, when more is known of an early end
 WINDOW_SECONDS = 10.0  # over which a slow-down has to last
 SLOWER = 1.3  # times as long as predicted is worth a warning
@@ -182,6 +184,7 @@ class Pace:
         self._past: set[str] = set()
         self._began = self._building = 0.0  # when the first training began; what was built for it
         self._first_epoch = 0.0
+        self._waited = contention.Waited()
         self._looked_again = False
         self._warned = False
         self._recent: deque[tuple[float, float]] = deque()  # seconds of blocks, and what was expected of them
@@ -214,6 +217,7 @@ class Pace:
         self._past |= set(names[: names.index(stage)] if stage in names else names)
         if not self._began:
             self._began, self._building = self.run.clock.elapsed(), self.run.clock.spans().get("build", 0.0)
+            self._waited = contention.now()
         self.stage, self.course = stage, course
         # A resumed training may have forgotten how often it was cut; whole epochs are near enough.
         self.probes[stage] = Probe(
@@ -301,8 +305,13 @@ class Pace:
         spent = terms.by_phase(self.run.clock.phases())
         probe = self.probes[self.stage]
         drift = min(MOST_DRIFT, float(np.hypot(DRIFT, probe.step().error))) if probe.blocks else 0.5
+        drift = float(np.hypot(drift, CONTENDED * -np.log1p(-min(self._contention(), MOST_CONTENTION))))
         building = Measured(self._building * (len(stages) - 1), 0.3)
         return Terms(spent, tuple(stages), self.finalise, building, drift, ends or {})
+
+    def _contention(self) -> float:
+        """Return the share of the training's time so far that it waited for a core."""
+        return contention.now().share_since(self._waited)
 
     def _to_come(self) -> list[Training]:
         return [each for name, each in self.trainings.items() if name not in self._past and name != self.stage]
@@ -377,6 +386,7 @@ class Pace:
             "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "made_after_seconds": self.run.clock.elapsed(),
             "finalise_computed_seconds": self._computed_finalise,
+            "waited_for_cores": self._contention(),
             **prediction.state(),
         }
         with self.run.phase("estimate"):
