@@ -309,6 +309,17 @@ def test_the_smaller_rate_survives_a_kill(open_run: Callable[..., Run], tmp_path
     assert losses(run) == losses(again)
 
 
+def test_every_stretch_names_its_epoch(open_run: Callable[..., Run]) -> None:
+    """The parts of an epoch bear its number, and take no longer than it: what is left is its overhead."""
+    found: list[Stretch] = []
+    fit(build(Recipe()), open_run(), observe=found.append)
+    for number in range(1, EPOCHS + 1):
+        parts = [each for each in found if each.epoch == number and each.kind in ("steps", "validation")]
+        (whole,) = [each for each in found if each.epoch == number and each.kind == "epoch"]
+        assert ROWS // BATCH == sum(each.steps for each in parts if each.kind == "steps")
+        assert 0 <= whole.seconds - sum(each.seconds for each in parts) < whole.seconds
+
+
 def test_a_rollback_that_helps_nothing_ends_it(open_run: Callable[..., Run]) -> None:
     """The fourth time in one training, with the loss and what to do."""
     run = open_run()

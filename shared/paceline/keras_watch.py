@@ -209,7 +209,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
 
     def _tell(self, kind: Any, steps: int, seconds: float, compiled: bool) -> None:
         if self.observe is not None:
-            self.observe(Stretch(kind, self.training.course.step + (kind != "checkpoint"), steps, seconds, compiled))
+            over = kind in ("checkpoint", "epoch")  # the course has counted the epoch
+            self.observe(Stretch(kind, self.training.course.step + (not over), steps, seconds, compiled))
 
     def _close(self) -> None:
         if self.open is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from paceline import config
+from paceline import cli, config
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -27,7 +28,19 @@ def test_first_command_is_the_one_that_is_tested(repository: Path) -> None:
     text = (repository / "README.md").read_text(encoding="utf-8")
     assert "sh ci/demo fraud-detection\n" == blocks(text, "sh")[0]
     assert "`sh ci/test`" in text
-    assert 2 == len(blocks(text, "sh"))
+    assert 3 == len(blocks(text, "sh"))
+
+
+def test_commands_about_time_are_read_by_the_program(repository: Path) -> None:
+    """The third block: every argument is known; what they do is tested where it belongs."""
+    from fraud_detection.cli import COMMANDS, PROGRAM
+
+    parser = cli.parser(PROGRAM, "", COMMANDS)
+    for line in blocks((repository / "README.md").read_text(encoding="utf-8"), "sh")[2].splitlines():
+        program, *words = shlex.split(line, comments=True)
+        assert PROGRAM == program
+        assert words[0] in {command.name for command in COMMANDS}
+        parser.parse_args(words)
 
 
 @pytest.mark.slow

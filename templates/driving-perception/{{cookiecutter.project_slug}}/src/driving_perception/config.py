@@ -27,7 +27,7 @@ class Data(Section):
     image_width_px: int = Field(
         240, ge=32, le=4096, multiple_of=4, description="of what a network sees; a multiple of 4"
     )
-    frames: int = Field(240, ge=8, description="synthetic: how many are rendered")
+    frames: int = Field(400, ge=8, description="synthetic: how many are rendered")
     seed: int = Field(0, ge=0, description="synthetic: the same seed makes the same frames")
     images: str = Field("images", description="folders: where images lie, below data.path")
     masks: str = Field("masks", description="folders: where masks lie, below data.path, under the images' names")
@@ -73,7 +73,7 @@ class Train(Recipe):
     learning_rate: float = Field(3e-3, gt=0, description="the highest that the schedule reaches")
     schedule: Schedule = Field("polynomial", description="constant | cosine | one_cycle | polynomial | plateau")
     epochs: CountOrAuto = Field(
-        8, description="passes over the training frames at most; auto: as many as fit into --time-budget"
+        10, description="passes over the training frames at most; auto: as many as fit into --time-budget"
     )
     batch_size: int = Field(8, ge=1, description="frames in a step")
     early_stopping_epochs: int = Field(0, ge=0, description="epochs without a better score; 0: never stop early")
