@@ -435,3 +435,20 @@ def test_a_time_budget_shortens_training_and_its_schedule(open_run: Callable[...
     assert 0.004 > run.history["rows"][-1]["learning_rate"]
     steps = -(-ROWS // BATCH)
     assert run.training["select"]["steps"] == 2 * steps + round(0.5 * steps + 0.4)
+
+
+def test_training_goes_on_after_a_first_epoch_that_was_cut(
+    open_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With less than two epochs ahead the first one is short, so that the schedule can be compressed; more follow."""
+    monkeypatch.setattr("paceline.keras_watch.BLOCK_SECONDS", 0.0)
+    run = open_run()
+    run.pace = Pace(
+        run, [Training("select", EPOCHS)], finalise=Measured(), ceiling=Ceiling(1e9, "--time-budget 1000000000s")
+    )
+    run.pace.end = lambda done: 1.5  # type: ignore[method-assign]
+    fitted = fit(build(Recipe(learning_rate=0.05, schedule="cosine", warmup_share=0.0)), run)
+    assert len(run.history["rows"]) > 1
+    assert "the time budget, after 1.5 epochs" == fitted.stop_reason
+    steps = -(-ROWS // BATCH)
+    assert round(1.5 * steps) == run.training["select"]["steps"]

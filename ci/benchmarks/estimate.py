@@ -32,6 +32,7 @@ from results import ROOT, save
 
 MINUTES = float(os.environ.get("PACELINE_BENCH_MINUTES", "30"))
 LINES = ROOT / "ci" / "results" / "estimate.jsonl"
+CONTENDED = 0.1  # of its time a run waited for cores that other work on the machine held
 BASELINES = ("progress_bar", "first_epoch", "mean_step")
 
 
@@ -119,7 +120,8 @@ def run(workload: Workload, scratch: Path) -> dict[str, Any]:
     if workload.budget_seconds and "leaves no time to train" in done.stderr:
         return {"budget_seconds": workload.budget_seconds, "refused_after_seconds": process_seconds}
     if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+        print(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}", flush=True)
+        return {"failed": done.stderr.strip().splitlines()[-1][:200]}
     folder = scratch / workload.template / json.loads(done.stdout.splitlines()[-1])["run"]
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
@@ -156,12 +158,16 @@ def summarise() -> None:
     rows = [json.loads(line) for line in LINES.read_text(encoding="utf-8").splitlines()]
     pairs = [row for row in rows if row.get("predicted")]
     kinds = {name: [row for row in pairs if row["of"] == name] for name in sorted({row["of"] for row in pairs})}
+    kinds["cores to itself"] = [row for row in pairs if row["waited_for_cores"] < CONTENDED]
+    kinds["cores shared with other work"] = [row for row in pairs if row["waited_for_cores"] >= CONTENDED]
     found = {
+        "load": statistics.median(row["load"] for row in rows if "load" in row),
         "sessions": len({row["session"] for row in rows}),
         "workloads": len({row["workload"] for row in pairs}),
         "unpredicted": sum("predicted" in row and row["predicted"] is None for row in rows),
         "kinds": {name: summary(of_kind) for name, of_kind in {"all": pairs, **kinds}.items() if of_kind},
         "budgets": budgets([row for row in rows if "process_seconds" in row]),
+        "failed": [row["failed"] for row in rows if "failed" in row],
         "refused": sum("refused_after_seconds" in row for row in rows),
         "by_workload": {
             name: summary([row for row in pairs if row["workload"] == name]) for name in WORKLOADS

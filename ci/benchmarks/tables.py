@@ -317,11 +317,55 @@ def demo(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def estimate(result: dict[str, Any]) -> str:
+    """Predictions of the wall time against outcomes, and how budgets were kept."""
+    whole, budgets = result["kinds"]["all"], result["budgets"]
+    lines = [
+        f"**Predicted against actual** wall time: {whole['pairs']} runs of {result['workloads']} workloads in "
+        f"{result['sessions']} sessions, {whole['seconds']:.0f} s each (median); every prediction made in its run, "
+        f"after {whole['made_after']:.0%} of it (median), and sealed before the outcome. Other work ran on the "
+        f"machine: the median load was {result['load']:.1f} on two cores"
+        + (
+            f", and repeated identical runs lay {whole['repeats_spread']:.0%} from their own median."
+            if whole["repeats_spread"] is not None
+            else "."
+        ),
+        "",
+        "| | runs | error, median | 90th percentile | bias | inside 50 % | inside 80 % | inside 90 % | width of 90 % |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in result["kinds"].items():
+        inside = row["inside_90"]
+        lines.append(
+            f"| {name} | {row['pairs']} | {row['median_error']:.0%} | {row['p90_error']:.0%} | {row['bias']:+.0%} | "
+            f"{row['inside_50']['value']:.0%} | {row['inside_80']['value']:.0%} | "
+            f"{inside['value']:.0%} ({inside['low']:.0%} to {inside['high']:.0%}) | {row['width_90']:.0%} |"
+        )
+    lines += [
+        "",
+        "Simpler rules at the same moment, median error: rate so far × epochs "
+        f"{whole['progress_bar']:.0%}, first epoch × epochs {whole['first_epoch']:.0%}, mean step × steps "
+        f"{whole['mean_step']:.0%}.",
+    ]
+    if budgets:
+        lines[-1] += (
+            f" `--time-budget` of 20 to 60 s, timed from outside until the process was gone: {budgets['runs']} runs, "
+            f"{budgets['over']} over it, the longest {budgets['longest']:.0%} of it"
+        )
+        if budgets["used_median"] is not None:
+            lines[-1] += (
+                f"; those cut or filled used {budgets['used_median']:.0%} (median; least {budgets['used_least']:.0%})"
+            )
+        lines[-1] += f"; {result['refused']} refused as too short." if result["refused"] else "."
+    return "\n".join(lines)
+
+
 TABLES = {
     "fraud": fraud,
     "choices": choices,
     "retrain": retrain,
     "tune": tune,
+    "estimate": estimate,
     "overhead": overhead,
     "simulator": simulator,
     "features": features,

@@ -86,7 +86,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
             self._first_step_done()
             self._block_ended(batch)
         elapsed = self.clock.elapsed()
-        if elapsed - self.block_at >= BLOCK_SECONDS:
+        if batch > self.block_step and elapsed - self.block_at >= BLOCK_SECONDS:
             self._block_ended(batch)
             if self.end is not None:
                 self.ends_at = self.end(self.done + batch / len(self.training.train))
@@ -135,7 +135,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
             self.progress.step(course.step, course.note())
         seconds = self.clock.elapsed() - self.epoch_at
         self._tell("epoch", self.epoch_steps, seconds, self.epoch_compiled or self.cut)
-        self.model.stop_training = False
+        # Keras cannot begin another epoch over data that it has left in the middle: `fit` calls it again.
+        self.model.stop_training = self.cut
         if not course.ended:
             self._settle_end()
         if self.end is not None and self.ends_at - self.done < 1 / len(training.train) and not course.ended:
