@@ -232,6 +232,18 @@ class TestContents:
         folders = {parent.as_posix() for name in names for parent in Path(name).parents}
         assert not {folder for folder in folders for pattern in patterns if fnmatch(folder, pattern)}
 
+    def test_caches_left_in_the_template_are_neither_rendered_nor_kept(
+        self, template: str, source: Path, generate: Generate, copy_repository: Callable[[Path], Path], tmp_path: Path
+    ) -> None:
+        """What linters, tests and Python leave there can be any bytes; a clone once worked in generates the same."""
+        clone = copy_repository(tmp_path / "clone")
+        for folder in (".ruff_cache", ".pytest_cache/v", ".hypothesis", "src/__pycache__", ".mypy_cache"):
+            junk = clone / source / folder / "entry"
+            junk.parent.mkdir(parents=True)
+            junk.write_bytes(b"text {{ nothing }} and a stray byte \x8a")
+        made = generate(tmp_path / "made", template=clone / "templates" / template)
+        assert [] == [name for name in contents(made) if name.endswith("entry")]
+
     def test_library_is_copied_byte_for_byte(self, tracked: list[Path], repository: Path, project: Path) -> None:
         """The copy is the library, also where git or an editor would like to change line ends."""
         library = [file for file in tracked if file.is_relative_to("shared/paceline")]
