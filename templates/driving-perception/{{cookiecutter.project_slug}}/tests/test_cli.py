@@ -87,8 +87,8 @@ def test_images_and_videos_are_predicted(task: str, call: Call, run_folders: dic
 def test_a_run_is_exported_and_timed(call: Call, run_folders: dict[str, Path]) -> None:
     """One ONNX file that agrees with the model; both engines, the model alone and end to end."""
     run = run_folders["segmentation"]
-    code, found, _ = call("export", run, "--json")
-    assert 0 == code
+    code, found, error = call("export", run, "--json")
+    assert 0 == code, error
     assert found["max_abs_difference"] < 1e-3
     code, found, _ = call("benchmark", run, "--json")
     assert 0 == code

@@ -11,7 +11,8 @@ import pytest
 
 from driving_perception import formats
 from driving_perception.annotations import Listing
-from driving_perception.config import Data
+from driving_perception.config import Config, Data
+from paceline import config
 from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 
@@ -249,3 +250,9 @@ def test_a_task_that_the_data_have_nothing_for_is_refused(tmp_path: Path) -> Non
     """The message names sources that have it."""
     with pytest.raises(PacelineError, match=r"'camvid'.*Choose another task, or one of bdd100k, kitti, coco"):
         find("camvid", tmp_path, "detection")
+
+
+def test_the_configuration_that_comes_along_loads() -> None:
+    """`configs/camvid.toml` is complete, but for the path, and leaves a sequence out."""
+    found = config.load(Config, Path(__file__).parent.parent / "configs" / "camvid.toml")
+    assert ("camvid", "0006R0") == (found.data.source, found.data.test_sequence)
