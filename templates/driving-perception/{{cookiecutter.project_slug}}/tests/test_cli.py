@@ -86,6 +86,7 @@ def test_images_and_videos_are_predicted(task: str, call: Call, run_folders: dic
 @pytest.mark.slow
 def test_a_run_is_exported_and_timed(call: Call, run_folders: dict[str, Path]) -> None:
     """One ONNX file that agrees with the model; both engines, the model alone and end to end."""
+    pytest.importorskip("jax2onnx", reason="needs the extra onnx")
     run = run_folders["segmentation"]
     code, found, error = call("export", run, "--json")
     assert 0 == code, error
