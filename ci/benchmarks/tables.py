@@ -422,12 +422,49 @@ def estimate(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def levers(result: dict[str, Any]) -> str:
+    """What each time-saver brings, the two classes apart, every domain in each."""
+    lines = [
+        f"**Time-savers** on the embedded data, {result['minutes']:.0f} minutes of `levers` a workload. A gain is how "
+        "many times as fast, with its 90 % interval where there are enough pairs: a pass over the data by turns of two "
+        "trainings, or a whole training to the same validation score. [METHODS.md](shared/METHODS.md) says when each "
+        "does not help.",
+    ]
+    for kind, gain, title in (
+        ("throughput", "speed", "speed of a pass"),
+        ("convergence", "time_gain", "time to the same score"),
+    ):
+        lines += ["", f"| workload | {kind} lever | {title} | the whole training | best score, change | seeds |"]
+        lines.append("|---|---|---|---|---|---|")
+        for workload in result["workloads"]:
+            for row in workload["levers"]:
+                if row["kind"] != kind or row["reason"]:
+                    continue
+                change = f"{row['score_change']:+.3f} {workload['score']}" if "score_change" in row else "not trained"
+                lines.append(
+                    f"| {workload['workload']} | {row['lever']} | {_gain(row.get(gain)) or 'not reached'} | "
+                    f"{_gain(row.get('training_gain'))} | {change} | {row.get('seeds', '')} |"
+                )
+    missing = [f"{row['lever']} ({each['workload']})" for each in result["workloads"] for row in each["levers"]
+               if row["reason"]]  # fmt: skip
+    if missing:
+        lines += ["", f"Not found out in that time: {', '.join(missing)}."]
+    return "\n".join(lines)
+
+
+def _gain(gain: dict[str, Any] | None) -> str:
+    if gain is None:
+        return ""
+    return f"{gain['value']:.2f}" + (f" ({gain['low']:.2f} to {gain['high']:.2f})" if gain["low"] is not None else "")
+
+
 TABLES = {
     "fraud": fraud,
     "choices": choices,
     "retrain": retrain,
     "tune": tune,
     "estimate": estimate,
+    "levers": levers,
     "overhead": overhead,
     "simulator": simulator,
     "features": features,
