@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import keras
@@ -21,6 +22,7 @@ from paceline.record import Run
 from paceline.terms import Measured
 
 ROWS, BATCH, EPOCHS = 96, 16, 5
+SEED = 4  # of the order of the rows
 X = np.random.default_rng(0).normal(size=(ROWS + 40, 6)).astype("float32")
 Y = (X[:, 0] - X[:, 1] > 0).astype("float32")[:, None]
 
@@ -61,7 +63,7 @@ def noise(x: np.ndarray, y: np.ndarray, generator: np.random.Generator) -> tuple
 
 def fit(model: keras.Model, run: Run, *, patience: int = 0, augment: Any = noise, **more: Any) -> fit_keras.Fitted:
     """Train in a run's folder, with a checkpoint after every epoch."""
-    train = Batches(X[:ROWS], Y[:ROWS], batch_size=BATCH, seed=4, run=run, augment=augment)
+    train = Batches(X[:ROWS], Y[:ROWS], batch_size=BATCH, seed=SEED, run=run, augment=augment)
     with Progress({"select": EPOCHS}, unit="epoch") as progress:
         return fit_keras.fit(
             model,
@@ -251,16 +253,23 @@ def test_other_errors_are_not_taken_for_too_little_memory(open_run: Callable[...
 
 
 class Poison:
-    """Gives inputs that are no numbers, or far too large, `times` times from the batch number `first` on."""
+    """Gives inputs that are no numbers, or far too large: once for a batch of an epoch (from 1), or from it on.
 
-    def __init__(self, first: int, *, times: int = 1, factor: float = np.nan) -> None:
-        self.first, self.times, self.factor, self.calls = first, times, factor, 0
+    Batches are made ahead by threads, so their calls have no order; what is drawn for a batch says which one it is.
+    """
+
+    def __init__(self, epoch: int, batch: int = 0, *, once: bool = True, factor: float = np.nan) -> None:
+        self.first, self.once, self.factor, self.given = (epoch - 1, batch), once, factor, False
+        places = product(range(EPOCHS), range(ROWS // BATCH))
+        self.places = {np.random.default_rng((SEED, *place)).random(): place for place in places}
 
     def __call__(self, x: np.ndarray, y: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return the batch."""
-        self.calls += 1
-        if self.calls > self.first and self.times:
-            self.times -= 1
+        place = self.places.get(generator.random())
+        if place is None:  # made ahead for an epoch after the last
+            return x, y
+        if (place == self.first and not self.given) if self.once else place >= self.first:
+            self.given = True
             return x * np.float32(self.factor), y
         return x, y
 
@@ -274,7 +283,7 @@ def test_a_diverged_loss_goes_back_with_half_the_rate(
     model, run = build(Recipe(learning_rate=0.01, schedule="constant", warmup_share=0.0), random=False), open_run()
     if compiled_optimizer:  # one of Keras's own, with a rate that is a number
         model.compile(keras.optimizers.Adam(0.01), loss=model.loss)
-    fitted = fit(model, run, augment=Poison(2 * ROWS // BATCH + 8, factor=factor))
+    fitted = fit(model, run, augment=Poison(4, 2, factor=factor))
     assert (EPOCHS, f"all {EPOCHS} epochs") == (fitted.epochs, fitted.stop_reason)
     assert list(range(1, EPOCHS + 1)) == [row["step"] for row in run.history["rows"]]
     assert all(np.isfinite(value).all() for value in state(model))
@@ -291,7 +300,7 @@ def test_the_smaller_rate_survives_a_kill(open_run: Callable[..., Run], tmp_path
     """Right after the rollback, before another epoch is saved: the resumed run is the one that was left alone."""
     recipe = Recipe(learning_rate=0.05)
     straight, run = build(recipe), open_run(tmp_path / "straight")
-    fit(straight, run, augment=Poison(14))
+    fit(straight, run, augment=Poison(3, 2))
     folder, back = tmp_path / "killed", []
 
     def observe(stretch: Stretch) -> None:
@@ -301,7 +310,7 @@ def test_the_smaller_rate_survives_a_kill(open_run: Callable[..., Run], tmp_path
 
     killed = open_run(folder)
     with pytest.raises(Killed):
-        fit(build(recipe), killed, augment=Poison(14), observe=observe)
+        fit(build(recipe), killed, augment=Poison(3, 2), observe=observe)
     assert 1 == len(back)
     resumed, again = build(recipe), open_run(folder)
     fit(resumed, again, augment=None)
@@ -326,7 +335,7 @@ def test_a_rollback_that_helps_nothing_ends_it(open_run: Callable[..., Run]) -> 
     with pytest.raises(
         PacelineError, match=r"^The loss became nan in epoch 2, also after going back 3 times with half"
     ):
-        fit(build(Recipe()), run, augment=Poison(7, times=10**6))
+        fit(build(Recipe()), run, augment=Poison(2, 1, once=False))
     assert 3 == len(run.warnings)
 
 
@@ -352,7 +361,7 @@ def test_a_schedule_of_ones_own_cannot_be_lowered(open_run: Callable[..., Run]) 
     model = build(Recipe())
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 30)), loss=model.loss)
     with pytest.raises(PacelineError, match=r"and a schedule of your own sets the rate\. Lower its learning rate, or"):
-        fit(model, open_run(), augment=Poison(7))
+        fit(model, open_run(), augment=Poison(2, 1))
 
 
 def test_a_loss_that_is_no_number_does_not_wait_for_the_end_of_a_long_epoch(
@@ -360,7 +369,7 @@ def test_a_loss_that_is_no_number_does_not_wait_for_the_end_of_a_long_epoch(
 ) -> None:
     """It is seen at the next block's edge."""
     monkeypatch.setattr(keras_watch, "BLOCK_SECONDS", 0.0)
-    poison = Poison(0, times=10**6)
+    poison = Poison(1, once=False)
     run = open_run()
     with pytest.raises(PacelineError, match=r"^The loss became nan in epoch 1"):
         fit(build(Recipe()), run, augment=poison)
