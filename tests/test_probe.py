@@ -69,7 +69,7 @@ def test_what_an_epoch_takes_beside_its_parts() -> None:
     assert 0.0 == epochs_probe(Stretch("steps", 1, 10, 1.0, False)).overhead().seconds
 
 
-def rounds_probe(growth: float, noise: float, trend: float) -> Probe:
+def rounds_probe(growth: float, noise: float, trend: float | None) -> Probe:
     """Return a probe of 100 rounds of 600 whose rounds take `1 + growth · round`, in blocks of five."""
     rng = np.random.default_rng(1)
     probe = Probe(unit="round", steps=1, validation_steps=0, trend=trend, most=600)
@@ -81,8 +81,10 @@ def rounds_probe(growth: float, noise: float, trend: float) -> Probe:
 
 def test_a_trend_is_found_where_there_may_be_one() -> None:
     """DART's rounds grow with the trees; a plain round does not, and noise is not taken for it."""
-    growth, error = rounds_probe(0.01, 0.02, trend=3.0).growth()
+    growth, error = rounds_probe(0.01, 0.02, trend=None).growth()
     assert 0.01 / 1.5 == pytest.approx(growth, abs=3 * error, rel=0.15)  # relative to the mean of the rounds seen
+    growth, error = rounds_probe(100.0, 0.02, trend=None).growth()
+    assert 1 / 50 == pytest.approx(growth, abs=3 * error, rel=0.05)  # in proportion to the round's number
     growth, error = rounds_probe(0.0, 0.1, trend=0.1).growth()
     assert abs(growth) * 600 < 0.1
     assert 0 < error <= 0.1 / 600

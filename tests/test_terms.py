@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -52,6 +54,9 @@ def test_growing_steps_are_followed_to_the_end() -> None:
     expected = sum(1 + 0.02 * (epoch + 0.5 - 5) for epoch in range(10, 100))
     assert expected == pytest.approx(Terms({}, (stage,), Measured()).seconds()["training"])
     assert expected == pytest.approx(90 * stage.epoch_seconds(100.0))
+    watched = replace(stage, validation=Measured(0.5), validation_grows=True)
+    assert 0.5 * expected == pytest.approx(Terms({}, (watched,), Measured()).seconds()["validation"])
+    assert 1.5 * expected == pytest.approx(90 * watched.epoch_seconds(100.0))
 
 
 @given(st.floats(0.01, 0.3), st.integers(0, 1000))

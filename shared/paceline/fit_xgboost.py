@@ -36,7 +36,7 @@ TRAINING_SCORE_SPACING = 1.5
 DEVICE_COPIES = 4  # the rows, their sketch, the bins, and as much to spare
 CHUNK_ROUNDS = 10  # a reseed takes up to 0.7 ms: 2 % of a 30 ms round, 0.2 % of ten
 BLOCK_SECONDS = 2.0  # after so long a chunk's rounds are told to `run.pace` before it is over
-STEADY, DROPPING = 0.1, 3.0  # how much dearer a round may become over a training; DART predicts the trees it drops
+STEADY = 0.1  # how much dearer a round may become over a training; see `probe.Probe`
 MONITOR_NAMES = {"aucpr": "average_precision", "auc": "auc_roc", "logloss": "log_loss"}  # XGBoost's → the field's
 LARGER_IS_BETTER = ("aucpr", "auc")
 _PLACE = re.compile(r"^\[[\d:]+\] \S+:\d+: ")  # the time and the source line before what XGBoost says
@@ -135,7 +135,7 @@ def fit(
             parameters, train, validation, early_stopping_rounds, seed, run.folder / "checkpoints" / stage, run, start
         )
     if run.pace is not None and not boosting.course.ended:
-        trend = DROPPING if parameters.get("booster") == "dart" else STEADY
+        trend = None if parameters.get("booster") == "dart" else STEADY
         run.pace.begin(stage, boosting.course, most=rounds, steps=1, validation_steps=0, trend=trend)
     progress.begin(stage, step=boosting.course.step)
     with Listener(boosting.record_overdue) as listener, run.phase("train"):

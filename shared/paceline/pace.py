@@ -199,7 +199,9 @@ class Pace:
         times, error = found
         return Measured(finalise.seconds * times, error)
 
-    def begin(self, stage: str, course: Course, *, most: int, steps: int, validation_steps: int, trend: float) -> None:
+    def begin(
+        self, stage: str, course: Course, *, most: int, steps: int, validation_steps: int, trend: float | None
+    ) -> None:
         """Say that a training begins, or goes on.
 
         Args:

@@ -16,6 +16,8 @@ RECENT_BLOCKS = 5
 CORRELATION = 1.5  # neighbouring blocks are alike, so the error of their mean is larger than that of as many strangers
 FORWARD_SHARE = 0.4  # of a training step: forward alone, where backward takes twice as long
 REPEATED = 0.25  # relative error of a stage's compilation when it is compiled again
+# Of a step that may take a time in proportion to its number: that growth's mean and standard error, 1 for proportion.
+PROPORTIONAL = (0.75, 0.35)
 
 
 class Probe:
@@ -25,11 +27,12 @@ class Probe:
         unit: what the training counts, `epoch` or `round`.
         steps: training steps in an epoch; 1 in boosting.
         validation_steps: batches of a validation; for a guess until one was measured.
-        trend: by how much of itself a step's time may change over the whole training: 0.1, and 3 for DART.
+        trend: by how much of itself a step's time may change over the whole training, 0.1; None where it may come near
+            to being in proportion to the step's number, validation too, as in DART, which predicts the trees it drops.
         most: the most epochs, or rounds.
     """
 
-    def __init__(self, *, unit: str, steps: int, validation_steps: int, trend: float, most: float) -> None:
+    def __init__(self, *, unit: str, steps: int, validation_steps: int, trend: float | None, most: float) -> None:
         self.validation_steps = validation_steps
         self.unit, self.steps, self.trend, self.most = unit, steps, trend, most
         self.blocks: list[Stretch] = []
@@ -66,19 +69,18 @@ class Probe:
     def growth(self) -> tuple[float, float]:
         """Return the growth of a step with each epoch as a share of the mean step, and its standard error.
 
-        A regression over the blocks, shrunk to none by how much of a trend there may be at all.
+        A regression over the blocks, shrunk to what may be expected before any is seen.
         """
-        mean, middle = self.step().seconds, self.measured_at()
-        allowed = self.trend / max(self.most, 1)
-        if mean <= 0 or not self.blocks or not allowed:
-            return 0.0, allowed
-        rows = [(block.epoch - block.steps / self.steps / 2 - middle, block) for block in self.blocks]
-        weight = sum(block.steps for _, block in rows) / len(rows)
-        xx = sum(x * x * block.steps / weight for x, block in rows)
-        xy = sum(x * (block.seconds / block.steps / mean - 1) * block.steps / weight for x, block in rows)
+        if self.trend is None:
+            expected, allowed = (each / max(self.measured_at(), 1.0) for each in PROPORTIONAL)
+        else:
+            expected, allowed = 0.0, self.trend / max(self.most, 1)
+        if self.step().seconds <= 0 or not self.blocks or not allowed:
+            return expected, allowed
+        xx, xy = self._moments()
         variance = max(self._spread() * CORRELATION, 1e-3) ** 2
         precision = xx + variance / allowed**2
-        return xy / precision, math.sqrt(variance / precision)
+        return (xy + expected * variance / allowed**2) / precision, math.sqrt(variance / precision)
 
     def measured_at(self) -> float:
         """Return the mean epoch of the blocks."""
@@ -135,12 +137,40 @@ class Probe:
             self.checkpoint(),
             checkpoint_every_seconds,
             self.done,
+            validation_grows=self.trend is None,
         )
 
+    def _moments(self) -> tuple[float, float]:
+        """Return the sums of the regression of the blocks' relative time on their epoch, each block of its steps."""
+        mean, middle = self._mean(), self.measured_at()
+        weight = sum(block.steps for block in self.blocks) / len(self.blocks)
+        xx = xy = 0.0
+        for block in self.blocks:
+            x = block.epoch - block.steps / self.steps / 2 - middle
+            xx += x * x * block.steps / weight
+            xy += x * (block.seconds / block.steps / mean - 1) * block.steps / weight
+        return xx, xy
+
+    def _mean(self) -> float:
+        return _ratio(sum(block.seconds for block in self.blocks), sum(block.steps for block in self.blocks))
+
     def _spread(self) -> float:
-        """Return the relative spread of the blocks around the mean, shrunk to the usual one where they are few."""
-        mean = _ratio(sum(block.seconds for block in self.blocks), sum(block.steps for block in self.blocks))
-        squares = [(block.seconds / (mean * block.steps) - 1) ** 2 for block in self.blocks if mean > 0]
+        """Return the relative spread of the blocks around the mean, shrunk to the usual one where they are few.
+
+        Where steps grow in proportion, it is that around a straight line.
+        """
+        mean = self._mean()
+        if mean <= 0:
+            return FEW_BLOCKS_SPREAD
+        slope, middle = 0.0, self.measured_at()
+        if self.trend is None:
+            xx, xy = self._moments()
+            slope = _ratio(xy, xx)
+        squares = [
+            (block.seconds / (mean * block.steps) - 1 - slope * (block.epoch - block.steps / self.steps / 2 - middle))
+            ** 2
+            for block in self.blocks
+        ]
         return math.sqrt((sum(squares) + 2 * FEW_BLOCKS_SPREAD**2) / (len(squares) + 1))
 
 

@@ -39,7 +39,9 @@ class Follower(Protocol):
     def ceiling(self) -> Ceiling | None:
         """The most wall time of the run; None where it may take what it takes."""
 
-    def begin(self, stage: str, course: Course, *, most: int, steps: int, validation_steps: int, trend: float) -> None:
+    def begin(
+        self, stage: str, course: Course, *, most: int, steps: int, validation_steps: int, trend: float | None
+    ) -> None:
         """Take in that a training begins or goes on; see `pace.Pace.begin`."""
 
     def observe(self, stretch: Stretch) -> None:

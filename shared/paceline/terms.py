@@ -63,6 +63,7 @@ class Stage:
         checkpoint: one of them.
         checkpoint_every_seconds: as configured; there is one more at the end.
         done: epochs done already.
+        validation_grows: whether `growth` is that of a validation as well.
     """
 
     name: str
@@ -78,12 +79,14 @@ class Stage:
     checkpoint: Measured = Measured()
     checkpoint_every_seconds: float = 30.0
     done: float = 0.0
+    validation_grows: bool = False
 
     def epoch_seconds(self, until: float) -> float:
         """Return the mean seconds of an epoch between `done` and `until`, its validation included."""
         middle = (self.done + until) / 2
         grown = max(LEAST_GROWN, 1 + self.growth * (middle - self.measured_at))
-        return self.steps * self.step.seconds * grown + self.overhead.seconds + self.validation.seconds
+        validation = self.validation.seconds * (grown if self.validation_grows else 1.0)
+        return self.steps * self.step.seconds * grown + self.overhead.seconds + validation
 
     def seconds_left(self, ends: Floats, noise: _Noise) -> dict[str, Floats]:
         """Return the seconds of the epochs from `done` to `ends`, by phase."""
@@ -96,7 +99,7 @@ class Stage:
         return {
             "compile": self.compile.draws(noise) * ((self.done == 0) & (left > 0)),
             "training": left * epoch,
-            "validation": left * self.validation.draws(noise),
+            "validation": left * self.validation.draws(noise) * (grown if self.validation_grows else 1.0),
             "checkpoint": checkpoints * self.checkpoint.draws(noise),
         }
 
