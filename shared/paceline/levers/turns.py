@@ -100,7 +100,9 @@ class Handover:
         self._most = self._steps = 1
         self._epochs = self._seconds = 0.0
 
-    def begin(self, stage: str, course: Course, *, most: int, steps: int, validation_steps: int, trend: float) -> None:
+    def begin(
+        self, stage: str, course: Course, *, most: int, steps: int, validation_steps: int, trend: float | None
+    ) -> None:
         """Take in how many steps an epoch has."""
         self._most, self._steps = most, steps
         self._epochs = self._seconds = 0.0  # of an earlier stage: its epochs are others
