@@ -210,7 +210,12 @@ def levers_arguments(parser: argparse.ArgumentParser) -> None:
         help="write these to the configuration; without names, those that gain for sure and cost no quality",
     )
     parser.add_argument("--device", choices=("auto", "cpu", "gpu", "tpu"), help="the same as --set train.device=...")
-    parser.add_argument("--output", type=Path, default=Path("levers.html"), help="the page (default: %(default)s)")
+    parser.add_argument(
+        "--data-sizes",
+        action="store_true",
+        help="instead, train on shares of the data: what more brings and costs",
+    )
+    parser.add_argument("--output", type=Path, help="the page (default: levers.html, or data-sizes.html)")
     parser.add_argument(
         "--runs", type=Path, default=RUNS, metavar="FOLDER", help="whose reports show the result (default: %(default)s)"
     )

@@ -16,20 +16,24 @@ from paceline.report import format as fmt
 
 
 def of(record: Mapping[str, Any], runs_folder: Path) -> dict[str, Any]:
-    """Return `benchmarks` of the machine, `levers` as found last, `what_if` as rows; what is not known is empty.
+    """Return `benchmarks` of the machine, `levers` and `data_sizes` as found last, `what_if` as rows.
+
+    What is not known is empty.
 
     Args:
         record: of the run, as it ends.
         runs_folder: where `levers` left what it found.
     """
-    from paceline.levers import sheet
+    from paceline.levers import data_sizes, sheet
 
     here = microbench.kept()
-    found = sheet.read(runs_folder)
+    found = sheet.kept(runs_folder / sheet.FILE, "levers")
+    sizes = sheet.kept(runs_folder / data_sizes.FILE, "sizes")
     return {
         "benchmarks": {} if here is None else dict(here.benchmarks),
         "levers": found.get("levers", []),
         "levers_score": found.get("score", ""),
+        "data_sizes": {key: sizes[key] for key in ("sizes", "score", "larger_is_better") if key in sizes},
         "what_if": _what_if(record, here),
     }
 

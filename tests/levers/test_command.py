@@ -18,7 +18,7 @@ def measured(task: Any, config: Any, tmp_path: Path) -> dict[str, Any]:
     return command.levers(
         task,
         config,
-        budget_seconds=4.0,
+        budget_seconds=15.0,
         output=tmp_path / "levers.html",
         runs_folder=tmp_path / "runs",
         say=lambda text: None,
@@ -30,6 +30,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probing takes no longer than a few pairs: turns of arithmetic take no time."""
     monkeypatch.setattr(command, "LEAST_PROBE_SECONDS", 0.1)
     monkeypatch.setattr(command, "MOST_SEEDS", 4)
+    monkeypatch.setattr(command, "THROUGHPUT_SHARE", 0.2)
 
 
 def test_gains_are_found_ordered_and_kept_for_reports(measured: dict[str, Any], tmp_path: Path) -> None:
@@ -41,7 +42,7 @@ def test_gains_are_found_ordered_and_kept_for_reports(measured: dict[str, Any], 
     assert "train.broken is true. Mend it." == broken["reason"]
     assert (4, 4) == (rate["seeds"], rate["reached"])
     assert 0 < rate["score_change"] < 0.05
-    assert measured["levers"] == sheet.read(tmp_path / "runs")["levers"]
+    assert measured["levers"] == sheet.kept(tmp_path / "runs" / sheet.FILE, "levers")["levers"]
     page = (tmp_path / "levers.html").read_text()
     assert "Fast: train.fast = true makes a pass over the data 2.00 (2.00 to 2.00) times as fast" in page
     assert "Mend it." in page
@@ -65,12 +66,12 @@ def test_a_budget_that_is_too_short_leaves_levers_unknown_not_guessed(task: Any,
 
 def test_an_unknown_lever_is_refused(task: Any, config: Any, tmp_path: Path) -> None:
     """The refusal names those that there are."""
-    with pytest.raises(PacelineError, match=r"no lever 'fats'.*'fast', 'broken', 'rate'"):
+    with pytest.raises(PacelineError, match=r"no lever 'fats'.*'broken', 'fast', 'rate'"):
         command.levers(task, config, budget_seconds=1.0, chosen=["fats"], output=tmp_path / "l.html")
 
 
 def test_findings_that_cannot_be_read_are_none(tmp_path: Path) -> None:
     """A report is made without them."""
-    assert {} == sheet.read(tmp_path)
+    assert {} == sheet.kept(tmp_path / sheet.FILE, "levers")
     (tmp_path / sheet.FILE).write_text(json.dumps([1]))
-    assert {} == sheet.read(tmp_path)
+    assert {} == sheet.kept(tmp_path / sheet.FILE, "levers")

@@ -12,7 +12,7 @@ from typing import Any
 from paceline import clock, device, duration
 from paceline import config as configuration
 from paceline.errors import PacelineError
-from paceline.levers import apply, convergence, probe_run, sheet, turns
+from paceline.levers import apply, convergence, data_sizes, probe_run, sheet, turns
 from paceline.levers.convergence import Trained
 from paceline.levers.speed import Gain, of_turns
 from paceline.levers.task import Config, Lever, Prepared, Task
@@ -69,13 +69,17 @@ class Finding:
 
 
 def from_arguments(task: Task[Config, Prepared], config: Config, arguments: Namespace) -> dict[str, Any]:
-    """Run the command `levers` as its arguments say; see `levers`."""
+    """Run the command `levers` as its arguments say; see `levers` and `data_sizes.measure`."""
+    if arguments.data_sizes:
+        if arguments.only or arguments.apply is not None:
+            raise PacelineError("--data-sizes measures no lever.", "Leave out --only and --apply.")
+        return data_sizes.from_arguments(task, config, arguments)
     answer = levers(
         task,
         config,
         budget_seconds=duration.seconds(arguments.time_budget),
         chosen=arguments.only or (),
-        output=arguments.output,
+        output=arguments.output or OUTPUT,
         runs_folder=arguments.runs,
     )
     if arguments.apply is not None:

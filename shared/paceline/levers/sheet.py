@@ -36,13 +36,13 @@ def write(answer: Mapping[str, Any], output: Path, runs_folder: Path | None) -> 
     return str(written["sheet"])
 
 
-def read(runs_folder: Path) -> dict[str, Any]:
-    """Return what `write` left below `runs_folder`; empty where there is none, or none that can be read."""
+def kept(file: Path, rows: str) -> dict[str, Any]:
+    """Return what was left in `file`; empty where there is none, or none that can be read and has a list of `rows`."""
     try:
-        found = json.loads((runs_folder / FILE).read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) and isinstance(found.get("levers"), list) else {}
+    return found if isinstance(found, dict) and isinstance(found.get(rows), list) else {}
 
 
 def shown(answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -47,6 +47,8 @@ class Task(Generic[Config, Prepared]):
         train: trains once, as the first training of a run does, watched by validation; it sets `run.device`.
         lasting: settings, by `section.key`, under which a training goes on for as long as it is probed, and begins with
             what takes its time.
+        fewer: a share of what there is to learn from, by seed where it is drawn, and how many examples that is; what
+            validation is made of stays.
     """
 
     monitor: str
@@ -55,3 +57,4 @@ class Task(Generic[Config, Prepared]):
     prepare: Callable[[Config], Prepared]
     train: Callable[[Prepared, Config, Run, Progress], None]
     lasting: Callable[[Config], Mapping[str, Any]]
+    fewer: Callable[[Prepared, float, int], tuple[Prepared, int]]

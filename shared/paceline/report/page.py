@@ -14,7 +14,19 @@ from markupsafe import Markup
 
 from paceline import atomic, explain
 from paceline.redact import redact
-from paceline.report import comparison, curves, figure, pictures, predicted, scale, sections, strips, svg, time_savers
+from paceline.report import (
+    comparison,
+    curves,
+    data_sizes,
+    figure,
+    pictures,
+    predicted,
+    scale,
+    sections,
+    strips,
+    svg,
+    time_savers,
+)
 from paceline.report import format as fmt
 
 MOST_BYTES = 1_000_000  # of a page
@@ -141,6 +153,7 @@ def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], u
         predicted=predicted.sentences(record),
         predicted_tables=sections.tables(predicted.tables(record)),
         levers=_levers(record),
+        data_sizes=_data_sizes(record),
         what_if=sections.tables({"the same project under other conditions": record.get("what_if") or []}),
         history=history,
         diagnosis=curves.diagnosis(history),
@@ -183,6 +196,19 @@ def _levers(record: Mapping[str, Any]) -> dict[str, Any]:
         tables = time_savers.tables(found, str(record.get("levers_score") or "score"))
         charts = [_drawn(spec, f"lever-{place}") for place, spec in enumerate(time_savers.charts(found))]
         return {"verdict": time_savers.verdict(found), "tables": sections.tables(tables), "charts": charts}
+    except (KeyError, TypeError, ValueError, AttributeError):  # rows that somebody edited
+        return {}
+
+
+def _data_sizes(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What more data brings and costs; empty where that was never measured."""
+    found = record.get("data_sizes")
+    if not found:
+        return {}
+    try:
+        charts = [_drawn(spec, f"data-size-{place}") for place, spec in enumerate(data_sizes.charts(found))]
+        tables = sections.tables({"trainings on shares of the data": data_sizes.table(found)})
+        return {"verdict": data_sizes.verdict(found), "tables": tables, "charts": charts}
     except (KeyError, TypeError, ValueError, AttributeError):  # rows that somebody edited
         return {}
 

@@ -51,3 +51,14 @@ def test_a_training_is_watched(small: Callable[..., Config]) -> None:
     )
     assert 2 == len(trained.rows)
     assert all(0 <= score <= 1 for _, score in trained.rows)
+
+
+def test_fewer_data_are_fewer_sequences(small: Callable[..., Config]) -> None:
+    """Whole sequences, at least one; those that watch stay."""
+    prepared = levers.prepare(small())
+    sequences, split = prepared.scenes.sequences.astype(str), prepared.split
+    part, examples = levers.fewer(prepared, 0.5, 0)
+    assert examples == len(part.split.train) < len(split.train)
+    assert np.array_equal(split.validation, part.split.validation)
+    assert not set(sequences[part.split.train]) & set(sequences[np.setdiff1d(split.train, part.split.train)])
+    assert 1 == len(set(sequences[levers.fewer(prepared, 0.0, 0)[0].split.train]))

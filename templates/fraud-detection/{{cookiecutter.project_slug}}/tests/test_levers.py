@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fraud_detection import levers
@@ -47,3 +48,13 @@ def test_both_sides_of_a_lever_train_in_turns(small: Config) -> None:
     assert all(turn.epochs >= 1 for pair in found for turn in pair)
     trained = convergence.train(levers.TASK, fold, small, seed=1, until=1e9, read=lambda: 0.0)
     assert 8 < len(trained.rows) <= 20
+
+
+def test_fewer_data_are_the_latest_days(small: Config) -> None:
+    """The watched days stay, and what is left out is the oldest."""
+    fold = levers.prepare(small)
+    (part, watched), examples = levers.fewer(fold, 0.25, 0)
+    assert fold[1] is watched
+    assert round(0.25 * len(fold[0].y)) == examples == len(part.X) == len(part.days)
+    assert np.array_equal(fold[0].X[-examples:], part.X)
+    assert fold[0].days.max() == part.days.max()

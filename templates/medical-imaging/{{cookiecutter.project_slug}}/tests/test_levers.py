@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from medical_imaging import levers
@@ -33,3 +34,16 @@ def test_a_training_is_watched_and_images_of_another_size_are_prepared_anew(smal
         trained = convergence.train(levers.TASK, prepared, config, seed=1, until=1e9, read=lambda: 0.0)
         assert 2 == len(trained.rows)
         assert all(0 <= score <= 1 for _, score in trained.rows)
+
+
+def test_fewer_data_are_fewer_patients(small: Config) -> None:
+    """Whole patients, others with another seed; those that watch stay."""
+    prepared = levers.prepare(small)
+    patients = prepared.cohort.patients
+    part, examples = levers.fewer(prepared, 0.5, 0)
+    (kept, watched), (everyone, watching) = part.folds[0], prepared.folds[0]
+    assert examples == len(kept)
+    assert np.array_equal(watching, watched)
+    assert not set(patients[kept]) & set(patients[np.setdiff1d(everyone, kept)])
+    assert round(0.5 * len(set(patients[everyone]))) == len(set(patients[kept]))
+    assert set(kept) != set(levers.fewer(prepared, 0.5, 1)[0].folds[0][0])

@@ -108,6 +108,15 @@ def train_once(prepared: Prepared, config: Config, run: Run, progress: Progress)
     train.fit(config, prepared.scenes, prepared.split, run=run, progress=progress)
 
 
+def fewer(prepared: Prepared, share: float, seed: int) -> tuple[Prepared, int]:
+    """Return it with a `share` of the training sequences, drawn by `seed`, at least one."""
+    split, sequences = prepared.split, prepared.scenes.sequences.astype(str)
+    names = np.unique(sequences[split.train])
+    drawn = np.random.default_rng(seed).permutation(names)[: max(1, round(share * len(names)))]
+    kept = split.train[np.isin(sequences[split.train], drawn)]
+    return Prepared(prepared.scenes, replace(split, train=kept)), len(kept)
+
+
 def lasting(config: Config) -> dict[str, Any]:
     """Return the settings under which a training does not end by itself."""
     return {"train.epochs": 1_000_000, "train.early_stopping_epochs": 0, "train.checkpoint_seconds": 1e6}
@@ -123,6 +132,7 @@ def task(config: Config) -> Task[Config, Prepared]:
         prepare=prepare,
         train=train_once,
         lasting=lasting,
+        fewer=fewer,
     )
 
 

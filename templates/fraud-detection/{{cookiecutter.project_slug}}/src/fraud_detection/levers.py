@@ -11,6 +11,7 @@ from fraud_detection import model, tune
 from fraud_detection.config import Config
 from fraud_detection.examples import Examples
 from paceline import device
+from paceline.errors import PacelineError
 from paceline.levers.task import Lever, Task
 from paceline.progress import Progress
 from paceline.record import Run
@@ -106,6 +107,23 @@ def train(fold: Fold, config: Config, run: Run, progress: Progress) -> None:
     model.fit(config, *fold, stage="levers", run=run, progress=progress)
 
 
+def fewer(fold: Fold, share: float, seed: int) -> tuple[Fold, int]:
+    """Return the fold with the latest `share` of its training rows, as if the history were as much shorter.
+
+    Raises:
+        PacelineError: the rows are on disk.
+    """
+    train_on, judged = fold
+    if train_on.on_disk is not None:
+        raise PacelineError(
+            "train.external_memory is on, and shares of the data are taken in memory.",
+            "Leave it off: --set train.external_memory=false.",
+        )
+    latest = slice(len(train_on.y) - round(share * len(train_on.y)), None)
+    part = Examples(*(getattr(train_on, name)[latest] for name in ("X", "y", "amounts", "days", "customers")))
+    return (part, judged), len(part.y)
+
+
 def lasting(config: Config) -> dict[str, Any]:
     """Return the settings under which a training does not end by itself."""
     return {
@@ -124,4 +142,5 @@ TASK: Task[Config, Fold] = Task(
     prepare=prepare,
     train=train,
     lasting=lasting,
+    fewer=fewer,
 )

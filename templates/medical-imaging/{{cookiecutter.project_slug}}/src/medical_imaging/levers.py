@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from medical_imaging import fitting, model, targets, tune
 from medical_imaging.config import Config
 from medical_imaging.tune import Prepared
@@ -110,6 +112,15 @@ def train(prepared: Prepared, config: Config, run: Run, progress: Progress) -> N
     )
 
 
+def fewer(prepared: Prepared, share: float, seed: int) -> tuple[Prepared, int]:
+    """Return it with a `share` of the training patients, drawn by `seed`, at least one."""
+    learn_on, watch_on = prepared.folds[0]
+    patients = np.unique(prepared.cohort.patients[learn_on])
+    drawn = np.random.default_rng(seed).permutation(patients)[: max(1, round(share * len(patients)))]
+    kept = learn_on[np.isin(prepared.cohort.patients[learn_on], drawn)]
+    return Prepared(prepared.cohort, [(kept, watch_on)]), len(kept)
+
+
 def lasting(config: Config) -> dict[str, Any]:
     """Return the settings under which a training does not end by itself; of a fine-tuned one the head is soon over."""
     fine_tuned = config.model.name == "fine_tuned" and config.model.backbone != "none"
@@ -128,4 +139,5 @@ TASK: Task[Config, Prepared] = Task(
     prepare=prepare,
     train=train,
     lasting=lasting,
+    fewer=fewer,
 )
