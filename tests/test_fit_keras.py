@@ -175,14 +175,14 @@ def test_training_changes_what_has_state(straight: tuple[list[np.ndarray], Any, 
         assert any(part in name for name in changed), part
 
 
-@pytest.mark.parametrize("epochs", [[1], [2, 2]])
+@pytest.mark.parametrize("epochs", [[1], [2, 2], [5]])
 def test_a_stopped_run_ends_with_the_same_bits(
     epochs: list[int],
     straight: tuple[list[np.ndarray], Any, Run],
     data: Data,
     open_run: Callable[..., Run],
 ) -> None:
-    """Stopped after any epoch and gone on in a model built anew, weights and optimizer come out the same."""
+    """Stopped after any epoch, the last too, and gone on in a model built anew, weights and optimizer are the same."""
     for count in epochs:
         Signal.epochs = count
         with pytest.raises(Stopped, match=r"^SIGTERM ended it after \d epochs\.$") as stopped:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -114,6 +116,58 @@ def test_a_run_that_comes_to_nothing_leaves_no_folder(ending: BaseException, tmp
     with pytest.raises(type(ending)):
         end(tmp_path, ending)
     assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_outside_of_training_stops_the_run_with_what_was_saved(number: signal.Signals, tmp_path: Path) -> None:
+    """Whether it builds, scores or waits: the record says so, and it can be resumed."""
+
+    def scored() -> None:
+        with record.start(Project(), tmp_path, name="trial") as run:
+            run.log({"step": 1})
+            with run.phase("score"):
+                os.kill(os.getpid(), number)
+                time.sleep(30)  # not slept: the signal interrupts it
+
+    with pytest.raises(Stopped) as stopped:
+        scored()
+    (folder,) = tmp_path.iterdir()
+    found = on_disk(folder)
+    assert ("stopped", f"{number.name} ended it.") == (found["status"], found["error"])
+    assert (True, folder) == (stopped.value.resumable, stopped.value.folder)
+    assert (folder / "report.html").exists()
+
+
+def test_a_signal_before_anything_was_trained_leaves_nothing(tmp_path: Path) -> None:
+    """No folder, and no promise of a way to go on."""
+
+    def read() -> None:
+        with record.start(Project(), tmp_path, name="trial"):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(30)
+
+    with pytest.raises(Stopped) as stopped:
+        read()
+    assert "SIGTERM ended it before training began; there was nothing to save." == stopped.value.reason
+    assert (False, None) == (stopped.value.resumable, stopped.value.folder)
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_signal_while_the_run_is_closed_comes_too_late(tmp_path: Path) -> None:
+    """The run is done; its last files are written."""
+    with record.start(Project(), tmp_path, name="trial") as run:
+        run.pages["CARD.md"] = lambda known: os.kill(os.getpid(), signal.SIGTERM) or "card"
+    assert "done" == on_disk(run.folder)["status"]
+    assert "card" == (run.folder / "CARD.md").read_text()
+
+
+def test_a_run_that_does_not_react_to_a_signal_is_recorded_as_stopped(tmp_path: Path) -> None:
+    """From another thread, as the process is ended; one that is done stays done."""
+    with record.start(Project(), tmp_path, name="trial") as run:
+        run.record_overdue()
+        assert "stopped" == on_disk(run.folder)["status"]
+    run.record_overdue()
+    assert "done" == on_disk(run.folder)["status"]
 
 
 def test_a_run_that_quarantined_something_keeps_its_list(tmp_path: Path) -> None:
@@ -321,6 +375,25 @@ def test_metrics_are_a_line_a_step(open_run: Callable[[], Run]) -> None:
     lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     assert [(1, None), (2, None)] == [(line["step"], line["loss"]) for line in lines]
     assert all(line["elapsed_seconds"] >= 0 for line in lines)
+
+
+def test_what_is_trained_again_is_not_logged_twice(open_run: Callable[[], Run]) -> None:
+    """Lines of a stage beyond its checkpoint go, and one that a kill cut in two; those of another stage stay."""
+    run = open_run()
+    run.forget("fit", 0)
+    for step in (1, 2, 3):
+        run.log({"stage": "fit", "step": step})
+    run.log({"stage": "refit", "step": 3})
+    run.save()
+    with (run.folder / "metrics.jsonl").open("a") as file:
+        file.write('{"stage": "refit", "st')
+    again = open_run()
+    again.forget("fit", 2)
+    again.log({"stage": "fit", "step": 3})
+    again.save()
+    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    expected = [("fit", 1), ("fit", 2), ("refit", 3), ("fit", 3)]
+    assert expected == [(line["stage"], line["step"]) for line in lines]
 
 
 def test_a_warning_is_kept_once_and_shown_at_once(

@@ -155,3 +155,25 @@ def test_a_signal_saves_and_exits_with_75(project: Path, name: str) -> None:
     assert (run / "report.html").stat().st_size > 0
     resumed = finish(start(project, "--resume", str(run)))
     assert "done" == resumed["status"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("project", [XGBOOST | {"report.resamples": 3000}], indirect=True, ids=["xgboost"])
+def test_a_signal_while_it_scores_loses_no_training(project: Path) -> None:
+    """After the last round, in the bootstrap: it ends with 75, and the resumed run trains nothing again."""
+    process = start(project)
+    wait_until(lambda: any((project / "runs").glob("*/checkpoints/refit/[0-9]*")), process)
+    wait_until(lambda: _grows_no_more(project / "runs"), process)
+    process.send_signal(signal.SIGTERM)
+    answer = finish(process, code=stop.EXIT_STOPPED)
+    assert "stopped" == answer["status"]
+    run = next((project / "runs").iterdir())
+    lines = (run / "metrics.jsonl").read_text()
+    assert "done" == finish(start(project, "--resume", str(run)))["status"]
+    assert lines == (run / "metrics.jsonl").read_text()
+
+
+def _grows_no_more(runs: Path) -> bool:
+    before = newest_step(runs)
+    time.sleep(0.5)
+    return before == newest_step(runs)

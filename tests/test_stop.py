@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from paceline import stop
+from paceline.errors import Stopped
 from paceline.stop import Listener
 
 LOOP = """
@@ -188,3 +189,27 @@ def test_many_can_be_opened_one_after_the_other(tmp_path: Path) -> None:
         if "_watch" in thread.name:
             thread.join(timeout=10)
     assert before + 2 >= len(list(descriptors.iterdir()))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_block_that_does_not_look_is_interrupted(number: signal.Signals) -> None:
+    """Once, with `Stopped`; a loop within it that listens itself is asked instead."""
+
+    def work() -> None:
+        with Listener(never, interrupt=True):
+            with Listener(never) as inner:
+                os.kill(os.getpid(), number)
+                assert number.name == inner.requested
+            with pytest.raises(Stopped, match=f"^{number.name} ended it"):
+                os.kill(os.getpid(), number)
+            os.kill(os.getpid(), signal.SIGTERM)  # it is ending already
+
+    work()
+
+
+def test_a_block_that_closes_is_not_interrupted() -> None:
+    """What it writes last is whole."""
+    with Listener(never, interrupt=True) as listener:
+        listener.finish()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert "SIGTERM" == listener.requested

@@ -41,3 +41,7 @@ class Stopped(Exception):  # noqa: N818 -- not an error: the run was asked to en
         self.reason = reason
         self.resumable = resumable
         self.folder: Path | None = None
+
+    def settle(self, reason: str) -> None:
+        """Take back that anything was saved: the run had not come to anything when it was ended."""
+        self.reason, self.resumable, self.folder = reason, False, None

@@ -152,6 +152,8 @@ def fit(
             progress.step(boosting.course.step, boosting.course.note())
             if run.clock.elapsed() - boosting.saved_at >= checkpoint_seconds or boosting.course.ended:
                 boosting.save()
+        if listener.requested:  # in the last chunk: what follows may take long
+            raise Stopped(f"{listener.requested} ended it after {boosting.course.step} rounds.", resumable=True)
     boosting.verify_device()
     course = boosting.course
     if run.pace is not None and course.step > boosting.first_step:
@@ -203,6 +205,7 @@ class _Boosting:
         if found is not None:
             self._take(found.files["booster.ubj"])
             self.course = Course.load(found.files["course.json"])
+        run.forget(folder.name, self.course.step)
         self.scored = max((row["step"] for row in self.course.rows if f"train_{self.metric}" in row), default=0)
         self.saved_at, self.saved_step = run.clock.elapsed(), self.course.step
         self.first_step = self.course.step  # of this session
@@ -240,7 +243,7 @@ class _Boosting:
                     row[f"train_{self.metric}"] = self.watched_train.score(self.booster, course.step)
             row["elapsed_seconds"] = round(self.run.clock.elapsed(), 3)
             course.rows.append(row)
-            if (reason := self.run.log(row)) and not course.ended:
+            if (reason := self.run.log({"stage": self.folder.name, **row})) and not course.ended:
                 course.ended = reason
 
     def _tell(self, pace: Follower, *, over: bool) -> None:

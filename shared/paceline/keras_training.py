@@ -70,6 +70,7 @@ class Training:
                 self.best = _unpack(files["best.npz"])
         elif self.schedule is not None:
             self.schedule.end_at(epochs * len(train) // self.recovery.micro_batches)
+        run.forget(stage, self.course.step)
         self.state = _copies(self._variables())
         self.saved_at, self.saved_epoch = run.clock.elapsed(), self.course.step
 
@@ -86,7 +87,7 @@ class Training:
             row[f"{part}_{name.removeprefix('val_')}"] = float(value)
         if self.schedule is not None:
             row["learning_rate"] = self._learning_rate()
-        reason = self.run.log(row)
+        reason = self.run.log({"stage": self.folder.name, **row})
         if recovery.diverged([earlier["train_loss"] for earlier in course.rows], row["train_loss"]):
             raise Diverged(row["train_loss"])
         if not _finite(_copies(self.model.trainable_variables)):  # the last update is in no loss yet

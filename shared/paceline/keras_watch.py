@@ -141,15 +141,15 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
             self._settle_end()
         if self.end is not None and self.ends_at - self.done < 1 / len(training.train) and not course.ended:
             course.ended = f"{budget.ENDED}, after {self.done:.3g} epochs"
-        name = "" if course.ended else distribute.any_host(self.signal())
+        name = distribute.any_host(self.signal())
         if course.ended or name or self.clock.elapsed() - training.saved_at >= self.checkpoint_seconds:
             began = self.clock.elapsed()
             training.save()
             self._tell("checkpoint", 0, self.clock.elapsed() - began, False)
+        if name:  # also after the last epoch: what follows may take long
+            raise Stopped(f"{name} ended it after {course.step} epochs.", resumable=True)
         if course.ended:
             self.model.stop_training = True
-        elif name:
-            raise Stopped(f"{name} ended it after {course.step} epochs.", resumable=True)
 
     def abandoned(self) -> None:
         """Close what an exception left open."""

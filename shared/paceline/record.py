@@ -28,6 +28,7 @@ from paceline import config as configuration
 from paceline.clock import Clock
 from paceline.errors import PacelineError, Stopped
 from paceline.redact import redact
+from paceline.stop import Listener
 
 if TYPE_CHECKING:
     from paceline.stretch import Follower
@@ -112,6 +113,21 @@ class Run:
             self._write_metrics()
         return ""
 
+    def forget(self, stage: str, after: int) -> None:
+        """Drop from `metrics.jsonl` what a killed session logged of `stage` beyond step `after`: it is done again.
+
+        A last line that the kill cut in two goes too.
+        """
+        path = self.folder / "metrics.jsonl"
+        try:
+            lines = path.read_bytes().splitlines(keepends=True)
+        except FileNotFoundError:
+            return
+        if lines and not lines[-1].endswith(b"\n"):
+            lines.pop()
+        kept = [line for line in lines if not _is_beyond(json.loads(line), stage, after)]
+        atomic.write_bytes(path, b"".join(kept))
+
     def warn(self, sentence: str) -> None:
         """Keep a sentence for the report's warnings, once, and show it on standard error now."""
         if sentence not in self.warnings:
@@ -164,6 +180,12 @@ class Run:
         self._write_metrics()
         atomic.write_json(self.folder / "run.json", self.state())
 
+    def record_overdue(self) -> None:
+        """Say in the record, from another thread, that a signal ended the run, which did not react to it."""
+        if self.status == "running":
+            self.status, self.error = "stopped", "A signal ended it; what the checkpoints hold is saved."
+        self.save()
+
     def close(self) -> None:
         """Write the report, and the pages where the run is done; the record last, so that its time covers all of it."""
         from paceline import surroundings
@@ -205,7 +227,7 @@ def start(
 
     A new run that a mistake of the user's, or Ctrl-C, ends before its first step leaves no folder: the error says all
     there is. One that quarantined something keeps its folder, for the list of that. Of several hosts the first keeps
-    the run; the folder of another goes when it ends.
+    the run; the folder of another goes when it ends. SIGTERM and Ctrl-C end it anywhere, with what was saved.
 
     Args:
         config: the resolved configuration; written to the folder as `config.toml`.
@@ -233,32 +255,32 @@ def start(
             run.command, run.earlier_sessions = command, earlier
             atomic.write_text(run.folder / "config.toml", configuration.dump(config))
             run.save()
-        empty = False
         run.gpus = gpu_watch.Watch(gpu_watch.nvml())
         run.gpus.start()
-        try:
-            yield run
-            run.status = "done"
-        except BaseException as error:
-            run.status = "stopped" if isinstance(error, (Stopped, KeyboardInterrupt)) else "failed"
-            run.error = str(error) or type(error).__name__
-            if isinstance(error, Stopped):
-                error.folder = folder
-            empty = (
-                writes
-                and resume is None
-                and isinstance(error, (PacelineError, KeyboardInterrupt))
-                and not _shows(folder)
-            )
-            raise
-        finally:
-            with run.phase("finalise"):
-                run.gpus.stop()
-                for sentence in run.gpus.warnings():
-                    run.warn(sentence)
-                run.close()
-            if empty or not writes:
-                shutil.rmtree(folder, ignore_errors=True)
+        empty = False
+        with Listener(run.record_overdue, interrupt=True) as listener:
+            try:
+                yield run
+                run.status = "done"
+            except BaseException as error:
+                run.status = "stopped" if isinstance(error, (Stopped, KeyboardInterrupt)) else "failed"
+                run.error = str(error) or type(error).__name__
+                early = isinstance(error, (PacelineError, KeyboardInterrupt)) or bool(listener.requested)
+                empty = writes and resume is None and early and not _shows(folder)
+                if isinstance(error, Stopped):
+                    error.folder = folder
+                    if empty:
+                        error.settle(f"{listener.requested} ended it before training began; there was nothing to save.")
+                raise
+            finally:
+                listener.finish()
+                with run.phase("finalise"):
+                    run.gpus.stop()
+                    for sentence in run.gpus.warnings():
+                        run.warn(sentence)
+                    run.close()
+                if empty or not writes:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -301,6 +323,10 @@ def software() -> dict[str, str]:
 def _shows(folder: Path) -> bool:
     """Return whether a run has come to anything: a step, a checkpoint, a list of what could not be read."""
     return any((folder / name).exists() for name in ("metrics.jsonl", "checkpoints", "quarantine.jsonl"))
+
+
+def _is_beyond(line: dict[str, Any], stage: str, step: int) -> bool:
+    return line.get("stage") == stage and int(line["step"]) > step
 
 
 def _new_folder(runs_folder: Path, name: str) -> Path:

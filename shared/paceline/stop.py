@@ -1,5 +1,7 @@
 """A stop that loses nothing: SIGTERM and Ctrl-C become a flag that the training loop reads where it can save.
 
+Around the loops, where a run gets ready, scores and reports, they interrupt it: what was saved stays.
+
 A signal handler of Python runs only when the main thread is back in Python, which one boosting round on big data may
 delay for minutes. So a thread hears the signal too (through the wake-up descriptor, written at once by the C handler)
 and, when the loop has not reacted after `overdue_seconds`, ends the process from there: what the last checkpoint holds
@@ -16,6 +18,8 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
+from paceline.errors import Stopped
+
 EXIT_STOPPED = 75  # sysexits.h EX_TEMPFAIL: try again, here with --resume
 OVERDUE_SECONDS = 8.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -24,16 +28,22 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Listener:
     """While open, turns SIGTERM and Ctrl-C into `requested`; a second Ctrl-C interrupts at once.
 
-    Outside the main thread, where Python takes no signals, it opens and never hears anything.
+    Outside the main thread, where Python takes no signals, it opens and never hears anything. Of several that are open
+    the innermost hears.
 
     Args:
         overdue: called from another thread when the loop has not closed the listener `overdue_seconds` after a signal;
             the process ends with 75 when it returns.
         overdue_seconds: how long a loop may take to react.
+        interrupt: whether the main thread is interrupted with `Stopped` at the first signal, for a block that does not
+            look at `requested`.
     """
 
-    def __init__(self, overdue: Callable[[], None], *, overdue_seconds: float = OVERDUE_SECONDS) -> None:
+    def __init__(
+        self, overdue: Callable[[], None], *, overdue_seconds: float = OVERDUE_SECONDS, interrupt: bool = False
+    ) -> None:
         self._overdue = overdue
+        self._interrupt = interrupt
         self._overdue_seconds = overdue_seconds
         self._name = ""
         self._closed = threading.Event()
@@ -45,6 +55,10 @@ class Listener:
     def requested(self) -> str:
         """The name of the signal that asked for the end, or an empty text."""
         return self._name
+
+    def finish(self) -> None:
+        """Interrupt nothing from now on: the block is closing, and a signal finds it at its end."""
+        self._interrupt = False
 
     def __enter__(self) -> Listener:
         if threading.current_thread() is threading.main_thread():
@@ -70,6 +84,9 @@ class Listener:
         if self._name and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._name = signal.Signals(number).name
+        if self._interrupt:
+            self._interrupt = False
+            raise Stopped(f"{self._name} ended it.", resumable=True)
 
     def _watch(self, ear: socket.socket) -> None:
         with ear:
