@@ -227,3 +227,15 @@ def test_cores_that_others_want_make_it_less_certain(tmp_path: Path, monkeypatch
     ]
     assert widths[1] > 2 * widths[0]
     assert [0.0, pytest.approx(1 / 3)] == [world.run.predictions[0]["waited_for_cores"] for world in (alone, shared)]
+
+
+def test_more_time_is_kept_for_the_end_where_others_want_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third of the time was waited for a core: scores and report will take half as long again."""
+    readings = iter([Waited()])
+    monkeypatch.setattr(contention, "now", lambda: next(readings, Waited(ran=8.0, waited=4.0)))
+    world = World(tmp_path / "run", noisy(0.1, 0.02, 0), after=20.0, most=budget.AUTO, seconds=90)
+    world.after = 30.0
+    world.train()
+    assert world.reading + 0.4 <= 90

@@ -278,7 +278,9 @@ class Pace:
 
     def _left_seconds(self) -> float:
         assert self.ceiling is not None  # noqa: S101 -- asked for below a ceiling only
-        return budget.left_for_training(self.ceiling, self.run.clock.elapsed(), self.finalise)
+        # Other work that holds the cores now will slow what follows as well.
+        slower = 1 / (1 - min(self._contention(), MOST_CONTENTION))
+        return budget.left_for_training(self.ceiling, self.run.clock.elapsed(), self.finalise.scaled(slower))
 
     def _first(self, stretch: Stretch, probe: Probe) -> float:
         """Return the seconds of the first epoch once it is over."""
