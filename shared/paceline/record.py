@@ -118,15 +118,16 @@ class Run:
 
         A last line that the kill cut in two goes too.
         """
+        self._close_metrics()  # the file may be another one afterwards
         path = self.folder / "metrics.jsonl"
         try:
             lines = path.read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
             return
-        if lines and not lines[-1].endswith(b"\n"):
-            lines.pop()
-        kept = [line for line in lines if not _is_beyond(json.loads(line), stage, after)]
-        atomic.write_bytes(path, b"".join(kept))
+        whole = lines[:-1] if lines and not lines[-1].endswith(b"\n") else lines
+        kept = [line for line in whole if not _is_beyond(json.loads(line), stage, after)]
+        if kept != lines:
+            atomic.write_bytes(path, b"".join(kept))
 
     def warn(self, sentence: str) -> None:
         """Keep a sentence for the report's warnings, once, and show it on standard error now."""
@@ -197,12 +198,16 @@ class Run:
         if self.status == "done":
             for name, page in self.pages.items():
                 atomic.write_text(self.folder / name, page(self.state()))
-        if self._metrics is not None:
-            self._metrics.close()
-            self._metrics = None
+        self._close_metrics()
         state = self.state()
         self.wall_seconds = state["wall_seconds"]
         atomic.write_json(self.folder / "run.json", state)
+
+    def _close_metrics(self) -> None:
+        self._write_metrics()
+        if self._metrics is not None:
+            self._metrics.close()
+            self._metrics = None
 
     def _write_metrics(self) -> None:
         if self._metrics is None:
