@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -125,14 +126,17 @@ def test_eight_devices_give_the_curve_of_one(alone: dict[str, Any], tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_with_another_number_of_devices(alone: dict[str, Any], tmp_path: Path) -> None:
+def test_a_run_goes_on_with_another_number_of_devices(tmp_path: Path) -> None:
     """A checkpoint of eight devices, read by one."""
     process = start(tmp_path, devices=8, EPOCHS="400")
     run = interrupt_after_an_epoch(process, tmp_path)
     process.communicate(timeout=60)
+    before = (run / "metrics.jsonl").read_text()
     resumed = finished(start(tmp_path, "--resume", str(run), EPOCHS="400"))
     assert 400 == len(resumed["rows"])
-    assert losses(alone)[0] == pytest.approx(losses(resumed)[0], rel=0.2)  # its schedule is a longer one
+    after = (run / "metrics.jsonl").read_text()
+    assert before
+    assert after.startswith(before)  # nothing of it was trained again
 
 
 @pytest.mark.slow
@@ -160,10 +164,12 @@ def test_a_host_that_dies_ends_the_others_and_all_go_on_together(pair: list[dict
     assert 1 == survivor.returncode, err[-2000:]
     assert "Another host has gone" in json.loads(out.splitlines()[-1])["error"]
     saved = max(int(path.name) for path in (run / "checkpoints" / "fit").iterdir() if path.name.isdigit())
+    epochs = (run / "metrics.jsonl").read_text().splitlines(keepends=True)[:saved]
     again = [{**place, hosts.ADDRESSES: pair[0][hosts.ADDRESSES]} for place in pair]
     more = str(saved + 3)
     first, _ = (finished(each) for each in [start(tmp_path, "--resume", str(run), EPOCHS=more, **p) for p in again])
     assert saved + 3 == len(first["rows"])
+    assert (run / "metrics.jsonl").read_text().startswith("".join(epochs))  # none of them was trained again
 
 
 @pytest.mark.slow
@@ -172,6 +178,17 @@ def test_hosts_with_other_settings_are_refused(pair: list[dict[str, str]], tmp_p
     processes = [start(tmp_path, **place, SEED=place[hosts.NUMBER]) for place in pair]
     for process in processes:
         assert "Host 1 differs from host 0 in configuration" in finished(process, 1)["error"]
+
+
+@pytest.mark.slow
+def test_a_coordinator_that_cannot_be_reached_is_an_error_within_a_minute(
+    pair: list[dict[str, str]], tmp_path: Path
+) -> None:
+    """One line with the address, on the host that came; no crash of the engine."""
+    since = time.monotonic()
+    error = finished(start(tmp_path, **pair[1]), 1)["error"]
+    assert time.monotonic() - since < 60  # the promise itself, not a measure of speed
+    assert f"met nobody at {pair[1][hosts.ADDRESSES]}" in error
 
 
 def test_two_hosts_go_through_every_row_once(tmp_path: Path) -> None:
@@ -188,7 +205,9 @@ def test_two_hosts_go_through_every_row_once(tmp_path: Path) -> None:
     assert len(whole) == len(first) == len(second)
     for expected, *parts in zip(whole, first, second, strict=True):
         assert expected.tolist() == np.concatenate(parts).tolist()
-    assert set(rows.ravel()) == set(np.concatenate(whole))
+    times = Counter(np.concatenate(whole).tolist())
+    assert set(rows.ravel().tolist()) == set(times)
+    assert [2, 2] == [count for count in times.values() if count > 1]  # two of 46 fill the last batch of 12 up
 
 
 def test_more_devices_than_rows_in_a_batch_are_refused(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from paceline import device, hosts
+from paceline import device, hosts, meeting
 from paceline.errors import PacelineError
 
 device.keras_backend()  # settles it before Keras looks for one
@@ -30,7 +30,7 @@ import keras  # noqa: E402 -- after its backend
 
 JOIN_SECONDS = 50  # for the others to be there
 SILENCE_SECONDS = 40  # after which a host that does not answer counts as gone
-LEAVE_SECONDS = 10
+LEAVE_SECONDS = 300  # that a host waits at its end for others, which score and report as well
 LOST = ("connection", "gloo", "nccl", "coordination", "unavailable", "deadline", "heartbeat", "aborted", "peer")
 
 
@@ -61,6 +61,7 @@ def join() -> hosts.Place:
     backend = keras.backend.backend()
     if backend != "jax":
         raise PacelineError(f"Several hosts train with JAX only, and KERAS_BACKEND is '{backend}'.", "Unset it.")
+    meeting.meet(place)  # JAX ends the process where somebody is missing
     import jax
 
     try:
