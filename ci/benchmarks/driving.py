@@ -34,7 +34,7 @@ SEEDS = range(2)
 PRETRAINED_ON = {"data.frames": 800, "train.epochs": 20}
 LEFT_OUT = "0006R0"  # for the comparison of beginnings: the one whose light is most like neither other's
 REAL_TIME = {"model.name": "small", "data.image_height_px": 180, "data.image_width_px": 240}
-UPDATES_AS_EPOCHS = 60  # of all frames
+UPDATES_AS_EPOCHS = 30  # of all frames
 TENTH = 10
 
 
