@@ -16,6 +16,20 @@ except ImportError:  # Windows has no locks of this kind, so there the folder is
 
 
 @contextmanager
+def wait(folder: Path) -> Iterator[None]:
+    """Hold `folder` for the block, after whoever holds it."""
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def hold(folder: Path) -> Iterator[None]:
     """Hold `folder` for the block; nothing is written for it.
 

@@ -367,7 +367,7 @@ def test_files_named_by_their_uid_are_found(dicom_file: Callable[..., Path], tmp
     (tmp_path / "d" / "DICOMDIR").write_bytes(b"none")
     quarantine = Quarantine()
     config = Data(source="dicom", image_size_px=16)
-    images, found = data.load_unlabelled(tmp_path / "d", config, quarantine, channels=1)
+    images, found = data.load_unlabelled(tmp_path / "d", config, quarantine, channels=1, ids=privacy.Ids(b"salt"))
     assert names == found
     assert (4, 16, 16, 1) == images.shape
     write_csv(tmp_path / "d" / "labels.csv", ["file", "x"], [[name, place % 2] for place, name in enumerate(names[:2])])
@@ -375,26 +375,25 @@ def test_files_named_by_their_uid_are_found(dicom_file: Callable[..., Path], tmp
     assert {"there is no row of labels for the image": 2} == state["by_reason"]
 
 
-def test_new_images_that_cannot_be_read_are_listed_by_number(tmp_path: Path) -> None:
-    """A folder with one bad file gives the others; with bad ones only, an error."""
+def test_new_images_that_cannot_be_read_are_listed_by_salted_id(tmp_path: Path) -> None:
+    """A folder with one bad file gives the others; with bad ones only, none."""
     write_picture(tmp_path / "new" / "a.png", 0)
     (tmp_path / "new" / "b.png").write_bytes(b"")
     quarantine = Quarantine()
-    config = Data(source="images", image_size_px=16)
-    images, names = data.load_unlabelled(tmp_path / "new", config, quarantine, channels=3)
+    config, ids = Data(source="images", image_size_px=16), privacy.Ids(b"salt")
+    images, names = data.load_unlabelled(tmp_path / "new", config, quarantine, channels=3, ids=ids)
     assert ["a.png"] == names
     assert (1, 16, 16, 3) == images.shape
-    assert "file 2" == quarantine.state()["examples"][0]["source"]
-    with pytest.raises(
-        PacelineError, match=r"None of the 1 file\(s\) can be read, the first because the file is empty"
-    ):
-        data.load_unlabelled(tmp_path / "new" / "b.png", config, Quarantine(), channels=1)
+    assert ids.item("b.png") == quarantine.state()["examples"][0]["source"]
+    _, none = data.load_unlabelled(tmp_path / "new" / "b.png", config, quarantine, channels=1, ids=ids)
+    assert [] == none
 
 
 def test_the_map_of_ids_inside_the_data_is_no_image(dicom_file: Callable[..., Path], tmp_path: Path) -> None:
     """Predicting on a folder leaves its private map beside it, below the data it is part of, and no ending tells it."""
     files = [dicom_file(np.full((16, 16), shade, np.uint8), f"site/{shade}.dcm") for shade in (3, 5)]
-    data.load_unlabelled(files[0].parent, Data(source="dicom", image_size_px=16), Quarantine(), channels=1)
+    config, ids = Data(source="dicom", image_size_px=16), privacy.Ids(b"salt")
+    data.load_unlabelled(files[0].parent, config, Quarantine(), channels=1, ids=ids)
     privacy.ids_of(privacy.folder(files[0].parent))
     assert (tmp_path / f"site{privacy.SUFFIX}" / "salt").is_file()
     assert files == formats.new_files(tmp_path, Data(source="dicom"))

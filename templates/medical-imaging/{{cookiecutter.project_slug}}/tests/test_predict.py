@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medical_imaging import predict, synthetic, trained
+from medical_imaging import predict, privacy, synthetic, trained
 from medical_imaging.config import Config
 from paceline.errors import PacelineError
 
@@ -34,6 +34,24 @@ def test_new_files_are_scored_by_salted_id(run_folder: Path, small: Config, tmp_
     assert len(rows) == found["scored"]
     assert all(0 <= float(row["nodule"]) <= 1 for row in rows)
     assert not any(path.stem in text for path in files)
+
+
+def test_a_bad_input_costs_only_itself(run_folder: Path, small: Config, tmp_path: Path) -> None:
+    """Beside a good one it is quarantined, and the map leads back from both; alone it is one clear sentence."""
+    good = next(
+        file for file in synthetic.write(tmp_path / "new", small.data).rglob("*.dcm") if file.stat().st_size > 999
+    )
+    bad = tmp_path / "bad" / "empty.dcm"
+    bad.parent.mkdir()
+    bad.write_bytes(b"")
+    found = predict.predict(run_folder, [bad, good], tmp_path / "scored.csv")
+    assert (2, 1, 1) == (found["read"], found["scored"], found["quarantined"])
+    listed = json.loads((tmp_path / "scored.quarantine.jsonl").read_text().splitlines()[0])["source"]
+    assert f"{listed},empty.dcm," in (tmp_path / f"bad{privacy.SUFFIX}" / "ids.csv").read_text()
+    with pytest.raises(
+        PacelineError, match=r"^None of the 1 file\(s\) can be read, the first because the file is empty"
+    ):
+        predict.predict(run_folder, [bad], tmp_path / "none.csv")
 
 
 def test_an_exported_model_says_the_same(run_folder: Path) -> None:

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
-from medical_imaging import data, formats, privacy, splits
+from medical_imaging import data, formats, groups, privacy, splits
 from medical_imaging.config import Data
 from paceline import cache
 from paceline.errors import PacelineError
@@ -37,10 +38,19 @@ def test_salt_and_map_are_for_the_owner_alone(tmp_path: Path) -> None:
     """Folder and files beside the data cannot be read by others."""
     place = privacy.folder(tmp_path / "scans")
     privacy.ids_of(place)
-    privacy.write_map(place, [("id", "file", "patient")])
+    privacy.extend_map(place, [("id", "file", "patient")])
     assert tmp_path / "scans.private" == place
     assert 0o700 == stat.S_IMODE(place.stat().st_mode)
     assert {0o600} == {stat.S_IMODE(file.stat().st_mode) for file in place.iterdir()}
+
+
+def test_what_was_noted_stays(tmp_path: Path) -> None:
+    """A later command adds to the map: patients, and files of earlier ones, are still led back to."""
+    privacy.extend_map(tmp_path, [("1", "a.dcm", "MRN1"), ("2", "b.dcm", "MRN2")])
+    file = privacy.extend_map(tmp_path, [("2", "b.dcm", ""), ("3", "c,d.dcm", "")])
+    with file.open(encoding="utf-8", newline="") as opened:
+        rows = list(csv.reader(opened))
+    assert [["item", "file", "patient"], ["1", "a.dcm", "MRN1"], ["2", "b.dcm", "MRN2"], ["3", "c,d.dcm", ""]] == rows
 
 
 def test_where_nothing_can_be_written_the_map_is_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +123,52 @@ def test_nothing_of_a_name_is_in_an_error(ward: Path) -> None:
         assert CANARY.search(str(refused.value).encode()) is None
     with pytest.raises(PacelineError) as refused:
         formats.new_files(ward / "Nightingale", Data())
+    assert CANARY.search(str(refused.value).encode()) is None
+
+
+def test_headers_that_pydicom_warns_of_are_not_shown(ward: Path, recwarn: pytest.WarningsRecorder) -> None:
+    """Values that are no UID or no character set come into a warning with what they hold, here and there a name."""
+    for number, file in enumerate(sorted(ward.rglob("IM*.dcm"))):
+        if not file.stat().st_size:
+            continue
+        header = pydicom.dcmread(file)
+        header.StudyInstanceUID = "1.2.826.MRN77.Nightingale" if number % 2 else "1.2.3"
+        header.SpecificCharacterSet = "ISO_IR 100" if number % 2 else "Nightingale"
+        header.save_as(file)
+    recwarn.clear()
+    labels = ward / "labels.csv"
+    rows = list(csv.reader(labels.read_text(encoding="utf-8").splitlines()))
+    with labels.open("w", encoding="utf-8", newline="") as opened:
+        csv.writer(opened).writerows([row[0], row[2]] for row in rows)  # no patients: they are read from the headers
+    config = Data(source="dicom", path=str(ward), image_size_px=16, max_quarantined_share=0.9)
+    data.load(config, "multilabel", Quarantine())
+    assert [] == [str(each.message) for each in recwarn if CANARY.search(str(each.message).encode())]
+
+
+def test_a_name_too_long_for_a_file_is_a_row_without_its_image(ward: Path) -> None:
+    """The system's error would show it."""
+    with (ward / "labels.csv").open("a", encoding="utf-8") as file:
+        file.write(f"{'Nightingale' * 40}.dcm,MRN77000,1\n")
+    quarantine = Quarantine()
+    data.load(
+        Data(source="dicom", path=str(ward), image_size_px=16, max_quarantined_share=0.9), "multilabel", quarantine
+    )
+    assert 4 == quarantine.quarantined
+
+
+def test_sites_that_are_as_many_as_people_are_not_named(ward: Path) -> None:
+    """A column of names, taken for sites, comes into no error and no group."""
+    labels = ward / "labels.csv"
+    rows = list(csv.reader(labels.read_text(encoding="utf-8").splitlines()))
+    with labels.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*rows[0], "site"])
+        writer.writerows([*row, f"Nightingale {row[1]}"] for row in rows[1:])
+    config = Data(source="dicom", path=str(ward), image_size_px=16, max_quarantined_share=0.9, external_site="C")
+    cohort = data.load(config, "multilabel", Quarantine())
+    assert "site" not in groups.of(cohort, np.arange(len(cohort.items)))
+    with pytest.raises(PacelineError, match=r"no image is of it\. Name one of the 20 sites, or none") as refused:
+        splits.divide(cohort, config, 0)
     assert CANARY.search(str(refused.value).encode()) is None
 
 

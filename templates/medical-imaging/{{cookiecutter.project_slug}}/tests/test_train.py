@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from medical_imaging import checklist, synthetic
 from medical_imaging.config import Config
 from paceline import atomic, config
 
@@ -56,12 +57,14 @@ def test_scores_are_finite_and_beside_the_floor(record: dict[str, Any]) -> None:
         assert "ece" in name or score["low"] <= score["value"] <= score["high"], name
 
 
-def test_no_identifier_leaves_the_data(run_folder: Path) -> None:
+def test_no_identifier_leaves_the_data(run_folder: Path, small: Config, tmp_path: Path) -> None:
     """Names that the phantom cohort plants in its files stand in none of the run's files."""
+    planted = [path.read_bytes() for path in synthetic.write(tmp_path / "phantom", small.data).rglob("*.dcm")]
+    assert any(b"Canary" in content for content in planted), "otherwise this shows nothing"
     for path in run_folder.rglob("*"):
         if path.is_file():
             content = path.read_bytes()
-            assert b"PHANTOM^" not in content, path.name
+            assert b"Canary" not in content, path.name
             assert b".dcm" not in content, path.name
 
 
@@ -69,4 +72,16 @@ def test_the_card_has_the_checklist(run_folder: Path) -> None:
     """CLAIM and TRIPOD+AI, answered by the run where it knows."""
     card = (run_folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "## CLAIM and TRIPOD+AI" in card
-    assert "| 32 / 16 | External validation | Site C, kept out of training. |" in card
+    record = json.loads((run_folder / "run.json").read_text())
+    (apart,) = [part["images"] for part in record["dataset"]["parts"] if part["part"] == "external"]
+    assert apart > 0
+    assert f"| 32 / 16 | External validation | Site C, {apart} images, kept out of training. |" in card
+
+
+def test_the_checklist_says_what_did_not_happen() -> None:
+    """No external site where no image is of one, whatever is configured; the division as it was."""
+    parts = [{"part": "train", "images": 7}, {"part": "validation", "images": 2}, {"part": "external", "images": 0}]
+    dataset = {"parts": parts, "split": "as published"}
+    text = checklist.table({"config": Config().model_dump(mode="json"), "dataset": dataset})
+    assert "| 32 / 16 | External validation | None. |" in text
+    assert "As published: 7 for train, 2 for validation; no patient" in text

@@ -22,6 +22,7 @@ from pydicom.dataset import Dataset
 from medical_imaging import dicom, splits
 from medical_imaging import letters as marks
 from medical_imaging.cohort import Cohort, Split
+from medical_imaging.groups import are_groups
 from paceline.cache import Refused
 from paceline.quarantine import Quarantine
 
@@ -29,7 +30,6 @@ HASH_SIDE = 16  # of the perceptual hash: 256 bits
 NEAR_BITS = 8  # that may differ between near duplicates
 MOST_COMPARED = 20_000  # images; of more only those with equal hashes are found
 SHOWN = 20
-MOST_GROUPS = 50
 QUANTILES = {"min": 0.0, "p25": 0.25, "p50": 0.5, "p75": 0.75, "max": 1.0}
 
 
@@ -54,7 +54,7 @@ def of_cohort(cohort: Cohort, split: Split | None, quarantine: Quarantine) -> di
         "classes": [_of_class(cohort, column) for column in range(len(cohort.classes))],
     }
     for name, groups in (("sites", cohort.sites), ("sex", cohort.sex), ("view", cohort.view)):
-        if groups is not None and len(set(groups.tolist())) <= MOST_GROUPS:  # more are no groups, and may be people
+        if groups is not None and are_groups(cohort, groups):
             facts[name] = [_of_group(cohort, groups, group) for group in sorted(set(groups.tolist()))]
     if cohort.age_years is not None:
         facts["age_years"] = _quantiles(cohort.age_years[np.isfinite(cohort.age_years)])
@@ -66,6 +66,7 @@ def of_cohort(cohort: Cohort, split: Split | None, quarantine: Quarantine) -> di
     facts["burned_in"] = _burned_in(cohort, letters)
     facts["burned_in_by_class"] = [_letters_by_class(cohort, letters, column) for column in range(len(cohort.classes))]
     if split is not None:
+        facts["split"] = "as published" if cohort.official is not None else "by patient"
         facts["parts"] = [_of_part(cohort, name, getattr(split, name)) for name in (*splits.PARTS, "external")]
         facts["leakage"] = splits.refuse_leakage(cohort, split)
     return {**facts, "quarantine": quarantine.state()}
@@ -151,7 +152,7 @@ def _burned_in(cohort: Cohort, letters: NDArray[np.bool_]) -> dict[str, Any]:
         "suspected": int(letters.sum()),
         "examples": [cohort.items[row] for row in np.flatnonzero(letters)[:SHOWN]],
     }
-    if cohort.sites is None or len(set(cohort.sites.tolist())) > MOST_GROUPS:
+    if cohort.sites is None or not are_groups(cohort, cohort.sites):
         return found
     shares = {str(site): _share(letters[cohort.sites == site]) for site in sorted(set(cohort.sites.tolist()))}
     return {**found, "share_by_site": shares}

@@ -21,7 +21,7 @@ def table(record: Mapping[str, Any]) -> str:
     decision = model.get("decision") or {}
     quarantine = dataset.get("quarantine") or {}
     simulated = data["source"] == "synthetic"
-    external = data["external_site"]
+    apart = next((part["images"] for part in dataset.get("parts") or [] if part["part"] == "external"), 0)
     outlines = config["model"]["task"] == "segmentation"
     rows = [
         ("7 / 5", "Data source", f"{data['source']}" + (": simulated" if simulated else f". {OPEN}")),
@@ -33,8 +33,7 @@ def table(record: Mapping[str, Any]) -> str:
         ("13 / 11", "Missing data", "Images without a mask take no part." if outlines
          else f"Labels not given are masked; uncertain ones: {train['uncertain']}."),
         ("19 / 10", "Sample size", f"{dataset.get('images', '-')} images; no calculation was made."),
-        ("20-21 / 12a", "Partition", f"By patient, {data['validation_share']:.0%} for validation and "
-         f"{data['test_share']:.0%} for the test; no patient or pixel-equal image in two parts, checked."),
+        ("20-21 / 12a", "Partition", f"{_parts(dataset)}; no patient or pixel-equal image in two parts, checked."),
         ("22-23 / 12c", "Model", f"{model.get('name', '-')}, {model.get('backbone', '-')}, "
          f"{model.get('parameters', '-')} parameters."),
         ("24 / 12c", "Initialisation", "Random." if config["model"]["backbone"] == "none"
@@ -49,7 +48,8 @@ def table(record: Mapping[str, Any]) -> str:
         ("30 / 12f", "Robustness, fairness", "By site, sex, age band and view, with counts and intervals."),
         ("31 / 12g", "Explanation", "The outline is the answer; pictures of it beside the true one." if outlines
          else "Heat maps; pointing game against masks where there are any."),
-        ("32 / 16", "External validation", f"Site {external}, kept out of training." if external else "None."),
+        ("32 / 16", "External validation", f"Site {data['external_site']}, {apart} images, kept out of training."
+         if apart else "None."),
         ("33 / 22", "Patients and flow", "See the data card."),
         ("35 / 23", "Performance", "See Quantitative analyses; operating point: " + str(decision.get("rule", "-"))),
         ("36 / 23b", "Failure analysis", OPEN),
@@ -59,3 +59,9 @@ def table(record: Mapping[str, Any]) -> str:
     lines = ["## CLAIM and TRIPOD+AI", "", "| item (CLAIM / TRIPOD+AI) | topic | this run |", "| --- | --- | --- |"]
     lines += [f"| {item} | {escape(topic)} | {escape(answer)} |" for item, topic, answer in rows]
     return "\n".join(lines) + "\n"
+
+
+def _parts(dataset: Mapping[str, Any]) -> str:
+    """Return how the images are divided, and into how many."""
+    sizes = ", ".join(f"{part['images']} for {part['part']}" for part in dataset.get("parts") or [] if part["images"])
+    return f"{str(dataset.get('split') or '-').capitalize()}: {sizes or 'no images'}"

@@ -64,34 +64,32 @@ def load(config: Data, task: Task, quarantine: Quarantine, *, run: Run | None = 
 
 
 def load_unlabelled(
-    path: Path, config: Data, quarantine: Quarantine, *, channels: int
+    path: Path, config: Data, quarantine: Quarantine, *, channels: int, ids: privacy.Ids
 ) -> tuple[NDArray[Any], list[str]]:
     """Return new images, as a trained model wants them, and their names relative to `path`, which may hold a patient's.
+
+    None may be left, where nothing of it can be read.
 
     Args:
         path: a file, or a folder of them, of the configured source's kind.
         config: `source, frame, image_size_px, max_cache_bytes`.
-        quarantine: counts them; refused ones are listed by their number in the order of names.
+        quarantine: counts them; refused ones are listed by salted id.
         channels: of the images that the model was trained on.
+        ids: of the files at `path`.
 
     Raises:
-        PacelineError: there is nothing to read, or nothing of it can be.
+        PacelineError: there is nothing to read.
     """
     if config.source == "medmnist":
         raise PacelineError("New images are files, and data.source is 'medmnist'.", "Set data.source = 'images'.")
     files = formats.new_files(path, config)
-    number = {file: f"file {place + 1}" for place, file in enumerate(files)}
+    root = path if path.is_dir() else path.parent
+    names = [file.relative_to(root).as_posix() for file in files]
     found = _decoded(files, formats.reader(config), config, channels, None)
     quarantine.count(read=len(files), kept=len(found.kept))
     for place, reason in found.refused.items():
-        quarantine.add(number[files[place]], "", reason)
-    if not len(found.kept):
-        raise PacelineError(
-            f"None of the {len(files):,} file(s) can be read, the first because {found.refused[0]}.",
-            f"Name {config.source} files, or set data.source.",
-        )
-    root = path if path.is_dir() else path.parent
-    return found.array, [files[place].relative_to(root).as_posix() for place in found.kept]
+        quarantine.add(ids.item(names[place]), "", reason)
+    return found.array, [names[place] for place in found.kept]
 
 
 def shape(file: Path, config: Data) -> tuple[int, int]:
@@ -156,7 +154,9 @@ def _from_files(config: Data, task: Task, run: Run | None) -> tuple[Cohort, list
         official=_texts(rows["split"]),
     )
     known = [(ids.item(name), name, patient) for name, patient in zip(names, listed.rows["patient"], strict=True)]
-    privacy.write_map(private, known + [(ids.item(name), name, "") for name, _ in listed.refused])
+    known += [(ids.item(name), name, "") for name, _ in listed.refused]
+    with_masks = [row for row in listed.rows.select("mask", "patient").rows() if row[0]]
+    privacy.extend_map(private, known + [(ids.item(name), name, patient) for name, patient in with_masks])
     masks, bad_masks = lesions.attach(rows["mask"].to_list(), root, cohort, config, ids)
     read = len(names) + len(listed.refused) + len(bad_masks)
     if task == "segmentation" and (masks.has_mask is None or not masks.has_mask.any()):

@@ -143,7 +143,7 @@ def configured(out: Path, config: Data, task: Task, quarantine: Quarantine) -> d
     listed, ids, private = data.listing(config, task)
     answer = write(out, listed, ids, quarantine)
     known = zip(listed.rows["file"], listed.rows["patient"], strict=True)
-    privacy.write_map(private, [(ids.item(name), name, patient) for name, patient in known])
+    privacy.extend_map(private, [(ids.item(name), name, patient) for name, patient in known])
     return {**answer, "folder": str(out)}
 
 

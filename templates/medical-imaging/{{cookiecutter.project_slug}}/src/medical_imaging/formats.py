@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def _joined(table: tables.Table, root: Path, found: set[str], read: Callable[[Pa
     for place, (name, mask) in enumerate(zip(names, table.rows["mask"], strict=True)):
         if any(Path(path).is_absolute() or ".." in Path(path).parts for path in (name, mask)):
             refused.append((name, "the path leads out of data.path"))
-        elif Path(name).as_posix() in found or (root / name).is_file():
+        elif Path(name).as_posix() in found or _is_file(root / name):
             there[place] = True
         else:
             refused.append((name, "there is no image for the row"))
@@ -156,6 +157,13 @@ def _joined(table: tables.Table, root: Path, found: set[str], read: Callable[[Pa
     return Listing(root, rows, table.labels[there], table.classes, tuple(refused), read)
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for any file; the error would show it
+        return False
+
+
 def _with_headers(table: tables.Table, root: Path) -> tables.Table:
     """Return `table` with what its columns lack and DICOM headers hold: patient, sex, age and view."""
     wanted = {field: tag for field, tag in FROM_HEADER.items() if field in table.lacking}
@@ -164,7 +172,7 @@ def _with_headers(table: tables.Table, root: Path) -> tables.Table:
 
     def of_file(name: str) -> tuple[str, ...] | str:
 
-        if not (root / name).is_file():
+        if not _is_file(root / name):
             return ("",) * len(wanted)
         try:
             header = dicom.header(root / name)
@@ -174,7 +182,8 @@ def _with_headers(table: tables.Table, root: Path) -> tables.Table:
             return "the file cannot be read"
         return tuple(str(header.get(tag) or "").strip() for tag in wanted.values())
 
-    with ThreadPoolExecutor() as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        warnings.simplefilter("ignore")  # pydicom's warnings hold values of headers
         values = list(pool.map(of_file, table.rows["file"]))
     columns = {
         field: [value[place] if isinstance(value, tuple) else "" for value in values]
@@ -185,7 +194,7 @@ def _with_headers(table: tables.Table, root: Path) -> tables.Table:
     reasons = [value if isinstance(value, str) else "" for value in values]
     if "patient" in wanted:
         reasons = [
-            reason or ("" if patient or not (root / name).is_file() else "the header names no patient")
+            reason or ("" if patient or not _is_file(root / name) else "the header names no patient")
             for reason, patient, name in zip(reasons, columns["patient"], names, strict=True)
         ]
     good = np.array([not reason for reason in reasons], bool)
@@ -230,7 +239,7 @@ def _nih(config: Data, task: Task, root: Path, found: set[str]) -> tables.Table:
 def _nih_parts(root: Path) -> dict[str, str]:
     parts: dict[str, str] = {}
     for name, part in (("train_val_list.txt", "train"), ("test_list.txt", "test")):
-        if (root / name).is_file():
+        if _is_file(root / name):
             parts |= dict.fromkeys((root / name).read_text(encoding="utf-8").split(), part)
     return parts
 

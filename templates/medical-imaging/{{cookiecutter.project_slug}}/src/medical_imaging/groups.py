@@ -11,15 +11,23 @@ from numpy.typing import NDArray
 from medical_imaging.cohort import Cohort
 
 AGES_YEARS = (18, 40, 60, 75)  # where a band ends and the next begins
+MOST_GROUPS = 50
+FEWEST_PATIENTS = 3  # to a group, on average
 
 
 def of(cohort: Cohort, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     """Return the groups of some rows of `cohort`, texts by what they are grouped by, empty where it is not known."""
     found = {"site": cohort.sites, "sex": cohort.sex, "view": cohort.view}
-    groups = {name: values[rows] for name, values in found.items() if values is not None}
+    groups = {name: values[rows] for name, values in found.items() if values is not None and are_groups(cohort, values)}
     if cohort.age_years is not None:
         groups["age"] = _bands(cohort.age_years[rows])
     return {name: values for name, values in groups.items() if len({str(value) for value in values} - {""}) > 1}
+
+
+def are_groups(cohort: Cohort, values: NDArray[Any]) -> bool:
+    """Return whether `values`, one an image, name groups: where they are many for the patients they may be people."""
+    count = len({str(value) for value in values})
+    return count <= min(MOST_GROUPS, max(2, len(np.unique(cohort.patients)) // FEWEST_PATIENTS))
 
 
 def _bands(ages: NDArray[np.float64]) -> NDArray[np.object_]:

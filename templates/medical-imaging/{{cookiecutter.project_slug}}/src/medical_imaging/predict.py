@@ -82,6 +82,12 @@ def predict(folder: Path, inputs: Sequence[Path], output: Path, overrides: Seque
     output.parent.mkdir(parents=True, exist_ok=True)
     find = outlines.predict if run.outlines else _classify
     columns, rows, found = find(run, inputs, output, quarantine)
+    if not rows:
+        reason = next(iter(quarantine.state()["by_reason"]), "there is none")
+        raise PacelineError(
+            f"None of the {quarantine.read:,} file(s) can be read, the first because {reason}.",
+            f"Name {trained.files_of(run).source} files, or set data.source.",
+        )
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -98,9 +104,10 @@ def _classify(
     decision, names, parts = Decision.from_state(run.model), [], []
     for path in inputs:
         images, items, _ = trained.new_images(run, path, quarantine)
-        names += items
-        parts.append(decision.probabilities(logits(run, images)))
-    chances = np.concatenate(parts)
+        if items:
+            names += items
+            parts.append(decision.probabilities(logits(run, images)))
+    chances = np.concatenate(parts) if parts else np.zeros((0, len(run.classes)))
     positive = chances >= np.asarray(decision.thresholds)
     columns = ["item", *run.classes, *(f"{name}_found" for name in run.classes)]
     rows = [

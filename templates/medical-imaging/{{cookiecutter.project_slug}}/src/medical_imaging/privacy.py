@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from paceline import cache
+from paceline import cache, lock
 
 SUFFIX = ".private"  # of the folder beside the data
 ID_CHARACTERS = 12  # 48 bits: two of a million files share one with a chance of 1 in 500
@@ -78,15 +78,30 @@ def ids_of(place: Path) -> Ids:
     return Ids(file.read_bytes())
 
 
-def write_map(place: Path, rows: Iterable[tuple[str, str, str]]) -> Path:
-    """Write which file and patient each id stands for: rows of item id, path below the data's folder, patient."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(("item", "file", "patient"))
-    writer.writerows(rows)
-    part, file = place / f".ids.{os.getpid()}.part", place / "ids.csv"
-    _write_private(part, text.getvalue().encode(), os.O_TRUNC)
-    part.replace(file)
+def extend_map(place: Path, rows: Iterable[tuple[str, str, str]]) -> Path:
+    """Note which file and patient each id stands for, beside what was noted before, which stays.
+
+    Args:
+        place: the private folder.
+        rows: item id, path below the data's folder, patient; one without a patient keeps the patient that is known.
+
+    Returns:
+        The file, `ids.csv`.
+    """
+    file = place / "ids.csv"
+    with lock.wait(place):
+        known: dict[str, tuple[str, str]] = {}
+        with suppress(FileNotFoundError), file.open(encoding="utf-8", newline="") as opened:
+            known = {item: (name, patient) for item, name, patient in list(csv.reader(opened))[1:]}
+        for item, name, patient in rows:
+            known[item] = (name, patient or known.get(item, ("", ""))[1])
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(("item", "file", "patient"))
+        writer.writerows((item, *entry) for item, entry in known.items())
+        part = place / f".ids.{os.getpid()}.part"
+        _write_private(part, text.getvalue().encode(), os.O_TRUNC)
+        part.replace(file)
     return file
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Data
+from medical_imaging.groups import are_groups
 from paceline.errors import PacelineError
 
 PARTS = ("train", "validation", "test")
@@ -39,10 +40,12 @@ def divide(cohort: Cohort, config: Data, seed: int) -> Split:
     if config.external_site and cohort.sites is not None:
         external = cohort.sites == config.external_site
         if not external.any():
-            sites = ", ".join(sorted({str(site) for site in cohort.sites}))
+            sites = sorted({str(site) for site in cohort.sites})
+            known = (
+                f"one of {', '.join(sites)}" if are_groups(cohort, cohort.sites) else f"one of the {len(sites)} sites"
+            )
             raise PacelineError(
-                f"data.external_site is '{config.external_site}', and no image is of it.",
-                f"Name one of {sites}, or none: ''.",
+                f"data.external_site is '{config.external_site}', and no image is of it.", f"Name {known}, or none: ''."
             )
     within = np.flatnonzero(~external)
     if cohort.official is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from medical_imaging import data, privacy, splits
+from medical_imaging import data, formats, privacy, splits
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Config
 from paceline import config as configuration
@@ -87,11 +87,13 @@ def new_images(run: TrainedRun, path: Path, quarantine: Quarantine) -> tuple[NDA
     The map from ids to files is kept beside `path`, see `privacy`.
     """
     kind = files_of(run)
-    images, names = data.load_unlabelled(path, kind, quarantine, channels=int(run.network.input_shape[-1]))
     root = path if path.is_dir() else path.parent
     place = privacy.folder(root)
     ids = privacy.ids_of(place)
-    privacy.write_map(place, [(ids.item(name), name, "") for name in names])
+    everything = [file.relative_to(root).as_posix() for file in formats.new_files(path, kind)]
+    privacy.extend_map(place, [(ids.item(name), name, "") for name in everything])
+    channels = int(run.network.input_shape[-1])
+    images, names = data.load_unlabelled(path, kind, quarantine, channels=channels, ids=ids)
     return images, [ids.item(name) for name in names], [root / name for name in names]
 
 
