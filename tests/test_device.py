@@ -71,7 +71,8 @@ def test_the_cpu_asked_for_is_used_beside_a_gpu(monkeypatch: pytest.MonkeyPatch)
         (
             "gpu",
             True,
-            "A GPU was asked for, but this XGBoost is built without CUDA. Install the extra: pip install '.[cuda13]'.",
+            "A GPU was asked for, but this XGBoost is built without CUDA. Install the lock with CUDA in place of "
+            "xgboost-cpu: pip uninstall xgboost-cpu, then pip install --require-hashes -r locks/cuda13.txt.",
         ),
         ("tpu", True, "XGBoost does not run on a TPU (train.device is 'tpu'). Use --device auto, cpu or gpu."),
     ],
@@ -248,7 +249,11 @@ def test_keras_computes_on_the_cpu_and_says_why(
     ("arguments", "variables", "expected"),
     [
         (("gpu",), {}, "A GPU was asked for, but the NVIDIA driver reports none here. Install the driver"),
-        (("gpu", "with_gpu"), {}, "A GPU was asked for, but jax does not find one. Install the extra: pip install"),
+        (
+            ("gpu", "with_gpu"),
+            {},
+            "A GPU was asked for, but jax does not find one. Install the lock with CUDA in place of xgboost-cpu",
+        ),
         (("tpu",), {}, "A TPU was asked for, but the backend 'jax' has no TPU support here. On a TPU machine"),
         (("cpu",), {"KERAS_BACKEND": "abacus"}, "KERAS_BACKEND is 'abacus', which is not installed. Install it, or"),
     ],

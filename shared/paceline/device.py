@@ -15,11 +15,13 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from paceline.errors import PacelineError
 
+JAX_PLUGINS = {"gpu": ("jax_cuda13_plugin", "jax_cuda12_plugin"), "tpu": ("libtpu",), "cpu": ()}
 # Below this a GPU is taken to lose to the CPU in boosting: copying and launching cost more than the histograms save.
 # An assumption of the field's, not measured with this version.
 XGBOOST_GPU_ROWS = 100_000
@@ -108,6 +110,35 @@ def gpus() -> Sequence[dict[str, Any]]:
     return tuple(found)
 
 
+def refuse_unusable(requested: str, *, boosting: bool = False) -> None:
+    """Refuse a GPU or TPU that was asked for and cannot be used, as far as that is known before anything is loaded.
+
+    What reads data for minutes asks this first; `for_xgboost` and `for_keras` prove the rest.
+
+    Args:
+        requested: `train.device`; `auto` and `cpu` are never refused.
+        boosting: whether XGBoost is to use it, not Keras.
+
+    Raises:
+        PacelineError: see `for_xgboost` and `for_keras`.
+    """
+    if requested not in ("gpu", "tpu"):
+        return
+    if boosting:
+        for_xgboost(requested, rows=0)
+        return
+    backend = keras_backend()
+    if requested == "gpu" and not gpus():
+        raise _no_driver()
+    if requested == "tpu" and (backend != "jax" or importlib.util.find_spec("libtpu") is None):
+        raise PacelineError(
+            f"A TPU was asked for, but the backend '{backend}' has no TPU support here.",
+            "On a TPU machine, install jax[tpu] and set KERAS_BACKEND=jax.",
+        )
+    if backend == "jax" and not any(importlib.util.find_spec(plugin) for plugin in JAX_PLUGINS[requested]):
+        raise _not_found(requested, backend)
+
+
 def for_xgboost(requested: str, *, rows: int) -> Device:
     """Choose the device for boosting on `rows` training rows.
 
@@ -127,10 +158,7 @@ def for_xgboost(requested: str, *, rows: int) -> Device:
         if not gpus():
             raise _no_driver()
         if not cuda_build:
-            raise PacelineError(
-                "A GPU was asked for, but this XGBoost is built without CUDA.",
-                "Install the extra: pip install '.[cuda13]'.",
-            )
+            raise PacelineError("A GPU was asked for, but this XGBoost is built without CUDA.", _with_cuda())
         return _gpu(requested, "a GPU was asked for", "float32")
     if not gpus():
         return _cpu(requested, "no GPU is here")
@@ -179,14 +207,8 @@ def for_keras(requested: str, *, precision: str = "auto") -> Device:
     Raises:
         PacelineError: the backend is not installed, or the device asked for cannot be used.
     """
+    refuse_unusable(requested)
     backend = keras_backend()
-    if requested == "gpu" and not gpus():
-        raise _no_driver()
-    if requested == "tpu" and (backend != "jax" or importlib.util.find_spec("libtpu") is None):
-        raise PacelineError(
-            f"A TPU was asked for, but the backend '{backend}' has no TPU support here.",
-            "On a TPU machine, install jax[tpu] and set KERAS_BACKEND=jax.",
-        )
     kinds = (requested,) if requested != "auto" else ("tpu", "gpu", "cpu")
     for kind in kinds:
         if _backend_has(backend, kind):
@@ -202,10 +224,24 @@ def for_keras(requested: str, *, precision: str = "auto") -> Device:
             if precision == "auto":
                 precision = "mixed_bfloat16" if kind == "tpu" or _gpu_has_bfloat16(backend) else "float32"
             return _gpu(requested, reason, precision) if kind == "gpu" else _tpu(requested, reason, precision)
-    raise PacelineError(
+    raise _not_found(requested, backend)
+
+
+def _not_found(requested: str, backend: str) -> PacelineError:
+    return PacelineError(
         f"A {requested.upper()} was asked for, but {backend} does not find one.",
-        "Install the extra: pip install '.[cuda13]'." if requested == "gpu" else "Run on a TPU machine.",
+        _with_cuda() if requested == "gpu" else "Run on a TPU machine.",
     )
+
+
+def _with_cuda() -> str:
+    """Return how to install what computes on a GPU; the two wheels of XGBoost must not lie over each other."""
+    install = "pip install --require-hashes -r locks/cuda13.txt"
+    try:
+        metadata.distribution("xgboost-cpu")
+    except metadata.PackageNotFoundError:
+        return f"Install the lock with CUDA: {install}."
+    return f"Install the lock with CUDA in place of xgboost-cpu: pip uninstall xgboost-cpu, then {install}."
 
 
 def _backend_has(backend: str, kind: str) -> bool:
@@ -229,7 +265,7 @@ def _backend_has(backend: str, kind: str) -> bool:
 
 
 def _jax_has(kind: str) -> bool:
-    plugins = {"gpu": ("jax_cuda13_plugin", "jax_cuda12_plugin"), "tpu": ("libtpu",), "cpu": ()}[kind]
+    plugins = JAX_PLUGINS[kind]
     if plugins and not any(importlib.util.find_spec(plugin) for plugin in plugins):
         return False  # asking JAX for a platform it lacks would start, and fix, every other one
     if kind == "gpu" and not gpus():

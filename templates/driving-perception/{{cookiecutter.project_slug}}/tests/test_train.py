@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from driving_perception import train
+from driving_perception import data, train
 from driving_perception.config import Config
-from paceline import record
+from paceline import config, device, record
+from paceline.errors import PacelineError
 
 SCORES = {"segmentation": "mean_iou", "detection": "ap50", "lanes": "tusimple_accuracy"}
 
@@ -49,3 +50,16 @@ def test_a_run_starts_from_an_earlier_one(
     assert (run_folders["segmentation"].name, 0) == (found["model"]["from_run"], found["model"]["layers_left"])
     before = record.read(run_folders["segmentation"])
     assert found["history"]["rows"][0]["train_loss"] < before["history"]["rows"][0]["train_loss"]
+
+
+@pytest.mark.parametrize("asked", ["gpu", "tpu"])
+def test_a_device_that_is_not_here_is_refused_before_data_are_read(
+    asked: str, small: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading may take minutes; the error needs none of it, and leaves no run."""
+    monkeypatch.setattr(device, "gpus", lambda: ())
+    monkeypatch.setattr(data, "load", lambda *given, **named: pytest.fail("data were read"))
+    wanted = config.replace(small(), {"train.device": asked}, source="test")
+    with pytest.raises(PacelineError, match=r"^(A [GT]PU was asked for|XGBoost does not run on a TPU)"):
+        train.train(wanted, runs_folder=tmp_path)
+    assert [] == list(tmp_path.iterdir())

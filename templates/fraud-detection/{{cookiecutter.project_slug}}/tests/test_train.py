@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from fraud_detection import train
+from fraud_detection import data, model, train
 from fraud_detection.config import Config, Model
-from paceline import atomic, config
+from paceline import atomic, config, device, hosts
+from paceline.clock import Clock
 from paceline.errors import PacelineError
+from paceline.record import Run
 
 KEYS = {
     *("schema_version", "status", "started_at", "wall_seconds", "command", "seed", "config", "device", "hardware"),
@@ -118,3 +120,38 @@ def test_a_history_that_is_too_short_is_refused(small: Config, tmp_path: Path) -
     with pytest.raises(PacelineError, match=r"it takes \d+ days, and there are 30"):
         train.train(chosen, runs_folder=tmp_path)
     assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("asked", ["gpu", "tpu"])
+def test_a_device_that_is_not_here_is_refused_before_data_are_read(
+    asked: str, small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading may take minutes; the error needs none of it, and leaves no run."""
+    monkeypatch.setattr(device, "gpus", lambda: ())
+    monkeypatch.setattr(data, "load", lambda *given, **named: pytest.fail("data were read"))
+    wanted = config.replace(small, {"train.device": asked}, source="test")
+    with pytest.raises(PacelineError, match=r"^(A [GT]PU was asked for|XGBoost does not run on a TPU)"):
+        train.train(wanted, runs_folder=tmp_path)
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_several_hosts_do_not_train_the_same_trees_side_by_side(
+    small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would do all of it, and all but one would throw it away."""
+    monkeypatch.setenv(hosts.COUNT, "2")
+    monkeypatch.setenv(hosts.NUMBER, "0")
+    monkeypatch.setenv(hosts.ADDRESSES, "127.0.0.1:9")
+    with pytest.raises(PacelineError, match=r"is 2, and model.name is 'xgboost': each host .* train --scheduler"):
+        train.train(small, runs_folder=tmp_path)
+
+
+def test_boosting_from_disk_stays_on_the_cpu(small: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its batches come from the host's memory, whatever GPU there is."""
+    monkeypatch.setattr(device, "gpus", lambda: ({"name": "a GPU"},))
+    on_disk = config.replace(small, {"train.external_memory": True, "train.device": "auto"}, source="test")
+    run = Run(Path(), on_disk, Clock())
+    chosen = model.choose_device(on_disk, rows=10**7, run=run)
+    assert ("cpu", "boosting from disk runs on the CPU") == (chosen.kind, chosen.reason)
+    with pytest.raises(PacelineError, match=r"^A GPU was asked for, but boosting from disk runs on the CPU"):
+        model.refuse_early(config.replace(on_disk, {"train.device": "gpu"}, source="test"))

@@ -16,7 +16,7 @@ from driving_perception.model import Network
 from driving_perception.segmentation import Segmentation
 from driving_perception.splits import Split
 from driving_perception.tasks import Task
-from paceline import fit_keras, optimizers, pace, record
+from paceline import device, fit_keras, optimizers, pace, record
 from paceline.batches import Batches
 from paceline.budget import Ceiling
 from paceline.progress import Progress
@@ -53,8 +53,9 @@ def train(
         `run` (the folder), `status`, `wall_seconds`, `scores`, `report`.
     """
     seed = config.train.seed
+    device.refuse_unusable(config.train.device)  # mistakes that need no data to be seen
     if config.transfer.from_run:
-        record.read(Path(config.transfer.from_run))  # a mistake there is said before anything is begun
+        record.read(Path(config.transfer.from_run))
     name = f"{config.model.task}-{config.model.name}"
     with record.start(config, runs_folder, name=name, command=command, started=started, resume=resume) as run:
         with run.phase("data"):

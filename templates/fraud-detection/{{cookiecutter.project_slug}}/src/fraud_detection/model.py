@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from fraud_detection import features, shards
 from fraud_detection.config import Config
 from fraud_detection.examples import Examples
-from paceline import atomic, budget, checkpoint, device, external_memory, fit_xgboost
+from paceline import atomic, budget, checkpoint, device, external_memory, fit_xgboost, hosts
 from paceline.course import Course
 from paceline.errors import PacelineError
 from paceline.progress import Progress
@@ -56,6 +56,26 @@ class Trained(Protocol):
         """Return the model's size for the run record."""
 
 
+def refuse_early(config: Config) -> None:
+    """Refuse what cannot train here, before any data are read.
+
+    Raises:
+        PacelineError: the device asked for cannot be used, or several hosts are to train what trains on one.
+    """
+    name, asked = config.model.name, config.train.device
+    if hosts.place().count > 1 and name != "mlp":
+        raise PacelineError(
+            f"{hosts.COUNT} is {hosts.place().count}, and model.name is '{name}': each host would train it alone.",
+            "Start it on one host; for boosting on a cluster see train --scheduler.",
+        )
+    if name == "logistic_regression":
+        device.cpu_only(asked, "logistic regression")
+    elif name == "xgboost" and config.train.external_memory:
+        device.cpu_only(asked, "boosting from disk")
+    else:
+        device.refuse_unusable(asked, boosting=name == "xgboost")
+
+
 def choose_device(config: Config, *, rows: int, run: Run) -> device.Device:
     """Return the device for `config.model.name`; the import of Keras, where it is needed, counts as import."""
     if config.model.name == "mlp":
@@ -64,7 +84,10 @@ def choose_device(config: Config, *, rows: int, run: Run) -> device.Device:
         return fit_keras.prepare(config.train.device, seed=config.train.seed)
     if config.model.name == "logistic_regression":
         return device.cpu_only(config.train.device, "logistic regression")
-    chosen = device.for_xgboost(config.train.device, rows=rows)
+    if config.train.external_memory:  # its batches come from the host's memory
+        chosen = device.cpu_only(config.train.device, "boosting from disk")
+    else:
+        chosen = device.for_xgboost(config.train.device, rows=rows)
     return replace(chosen, threads=config.train.threads) if config.train.threads else chosen
 
 

@@ -62,6 +62,7 @@ def train(
     Returns:
         `run` (the folder), `status`, `wall_seconds`, `scores`, `advice` (on retraining, see `retrain`), `report`.
     """
+    model.refuse_early(config)  # a mistake that needs no data to be seen
     name, seed = config.model.name, config.train.seed
     with (
         record.start(config, runs_folder, name=name, command=command, started=started, resume=resume) as run,

@@ -27,7 +27,7 @@ from medical_imaging import (
 )
 from medical_imaging.cards import data_card, model_card
 from medical_imaging.config import Config
-from paceline import fit_keras, pace, record
+from paceline import device, fit_keras, pace, record
 from paceline.budget import Ceiling
 from paceline.progress import Progress
 from paceline.quarantine import Quarantine
@@ -65,6 +65,7 @@ def train(
     Returns:
         `run` (the folder), `status`, `wall_seconds`, `scores`, `report`.
     """
+    device.refuse_unusable(config.train.device)  # a mistake that needs no data to be seen
     name, seed, exclusive = config.model.name, config.train.seed, config.model.task == "multiclass"
     with record.start(config, runs_folder, name=name, command=command, started=started, resume=resume) as run:
         with run.phase("data"):
