@@ -123,7 +123,7 @@ class Progress:
 
     def _draw(self, note: str) -> None:
         left = self.plan.seconds_left()
-        eta = "" if left is None else f", at most {tqdm.format_interval(left)} left"
+        eta = "" if left is None else f", at most {tqdm.format_interval(left)} of training left"
         self._bar.total = self.plan.total()
         self._bar.set_postfix_str(f"{eta.lstrip(', ')}{', ' if eta and note else ''}{note}", refresh=False)
         done = round(sum(self.plan.done.values()), 2)
