@@ -19,7 +19,7 @@ from fraud_detection.config import Config, Data, Report, Train
 from fraud_detection.examples import Examples
 
 SMALL = Config(
-    data=Data(customers=200, terminals=400, days=60, train_days=20, validation_days=7, test_days=7),
+    data=Data(customers=205, terminals=400, days=60, train_days=20, validation_days=7, test_days=7),
     train=Train(rounds=20, early_stopping_rounds=8, epochs=2, batch_size=512, checkpoint_seconds=0, device="cpu"),
     report=Report(resamples=10, alert_budget_per_day=3),
 )

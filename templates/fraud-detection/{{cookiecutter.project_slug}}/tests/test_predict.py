@@ -187,7 +187,7 @@ def test_what_training_has_settled_is_not_ignored_in_silence(run_folder: Path, o
 
 @pytest.mark.parametrize(
     ("days", "named"),
-    [(0.5, []), (1.5, ["transactions"]), (9, ["transactions", "labels"])],
+    [(0.5, []), (1.5, ["transactions"]), (40, ["transactions", "labels"])],
     ids=["next day", "gap", "longer"],
 )
 def test_a_gap_before_the_new_transactions_is_a_warning(

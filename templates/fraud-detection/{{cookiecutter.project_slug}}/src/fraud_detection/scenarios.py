@@ -164,7 +164,8 @@ def merged(parts: list[Payments], seconds: int) -> Payments:
 def _takeover(day: int, device: int, world: World, rng: np.random.Generator) -> Payments:
     payments = int(rng.integers(3, 9))
     customer = np.full(payments, rng.integers(0, len(world.usual)))
-    second = day * DAY_S + np.sort(rng.integers(0, DAY_S, payments) + rng.integers(0, rng.integers(1, 4)) * DAY_S)
+    days = int(rng.integers(1, 4))
+    second = day * DAY_S + np.sort(rng.integers(0, days * DAY_S, payments))
     online = rng.random() < 0.6
     sites = world.terminals.online
     terminal = _anywhere(payments, sites if online else world.terminals.distant & ~sites, rng)
