@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from fraud_detection import data, examples, features, predict
+from fraud_detection import data, examples, features, labels, predict
 from fraud_detection.config import Config
 from fraud_detection.splits import PrequentialSplit
 from paceline import atomic
@@ -213,3 +213,9 @@ def test_labels_that_have_stopped_coming_are_a_warning(table: pl.DataFrame, smal
     assert sentence.startswith("The labels known end on")
     assert "how risky terminals are" in sentence
     assert [] == predict.stale(table, pl.Series([end]), small.data)
+    # What is honest by assumption is no news of labels.
+    assumed = behind.with_columns(
+        pl.when(known).then("labelled_at").otherwise(end + timedelta(days=7)).alias("labelled_at"),
+        (~known).alias(labels.ASSUMED),
+    )
+    assert 1 == len(predict.stale(assumed, pl.Series([end]), small.data))

@@ -57,6 +57,9 @@ class Data(Section):
     labels_path: str = Field(
         "", description="label files of their own, where labels come late or change: see labels.py"
     )
+    unstated_honest: bool = Field(
+        True, description="labels_path: what no statement names is honest after label_delay_days; false: left out"
+    )
     time_zone: str = Field("UTC", description="of times without a zone; one that clocks skip or repeat is quarantined")
     extra_numbers: tuple[str, ...] = Field((), description="table: columns taken as features, as they are")
     extra_categories: tuple[str, ...] = Field((), description="table: columns of texts taken as features, coded")

@@ -128,6 +128,7 @@ def audit(table: pl.DataFrame, quarantine: Quarantine) -> dict[str, Any]:
             if "customer_id" in table.columns
             else None
         ),
+        **({"assumed_honest": int(table[labels.ASSUMED].sum())} if labels.ASSUMED in table.columns else {}),
         **({"label_noise": _label_noise(table)} if "true_fraud" in table.columns else {}),
         "further_features": [name.removeprefix(formats.EXTRA) for name in _extras(table)],
         "quarantine": quarantine.state(),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fraud_detection import data, examples, features, formats, groups, metrics, model, reasons
+from fraud_detection import data, examples, features, formats, groups, labels, metrics, model, reasons
 from fraud_detection.config import Config, Data
 from fraud_detection.decisions import Decision
 from fraud_detection.extras import Encoding
@@ -142,9 +142,10 @@ def stale(history: pl.DataFrame, new: pl.Series, config: Data) -> list[str]:
     layout = formats.of(config.source)
     most, begin = timedelta(days=layout.period_days if layout else 1), new.min()
     sentences = []
+    stated = history.filter(~pl.col(labels.ASSUMED)) if labels.ASSUMED in history.columns else history
     for what, last, windows, setting in (
         ("transactions", history["datetime"].max(), "what cards spent lately", "data.path"),
-        ("labels", history["labelled_at"].max(), "how risky terminals are", "data.path or data.labels_path"),
+        ("labels", stated["labelled_at"].max(), "how risky terminals are", "data.path or data.labels_path"),
     ):
         if isinstance(begin, datetime) and isinstance(last, datetime) and begin - last > most:
             sentences.append(

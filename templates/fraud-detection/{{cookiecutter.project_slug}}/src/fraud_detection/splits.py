@@ -34,6 +34,8 @@ class Fold:
         window: the rows of the later window.
         test: those of them that are evaluated: of cards not yet known as compromised on that day.
         test_labels: the labels of `test`, as known when the fold is judged.
+        left_out: how many of the training and of the later window have no label and are in none of the above.
+        assumed: how many of `train` and of `window` count as honest because no statement names them.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Fold:
     window: Rows
     test: Rows
     test_labels: Labels
+    left_out: tuple[int, int] = (0, 0)
+    assumed: tuple[int, int] = (0, 0)
 
     def state(self) -> dict[str, Any]:
         """Return the fold's dates and counts, for the run record."""
@@ -57,7 +61,22 @@ class Fold:
             "test_transactions": len(self.test),
             "test_frauds": int(self.test_labels.sum()),
             "removed_known_compromised": len(self.window) - len(self.test),
+            "train_unlabelled_left_out": self.left_out[0],
+            "test_unlabelled_left_out": self.left_out[1],
+            "train_assumed_honest": self.assumed[0],
+            "test_assumed_honest": self.assumed[1],
         }
+
+    def doubts(self) -> list[str]:
+        """Return a sentence for each window that transactions without a label are left out of, with their share."""
+        return [
+            f"{out:,} of {out + kept:,} transactions ({out / (out + kept):.1%}) of the {part} window of the fold "
+            f"'{self.name}' have no label and are left out: shares of frauds and scores are of the others."
+            for part, out, kept in zip(
+                ("training", "later"), self.left_out, (len(self.train), len(self.window)), strict=True
+            )
+            if out
+        ]
 
 
 class PrequentialSplit:
@@ -87,6 +106,7 @@ class PrequentialSplit:
             raise PacelineError("There is no transaction to divide.", "See what `data` says of data.path.")
         self._labels = labels.statements(table)
         self._final = self._labels.known(len(self._time))  # -1: not labelled, so in no window
+        self._assumed = table[labels.ASSUMED].to_numpy() if labels.ASSUMED in table.columns else None
         self._customer = customers(table)
         first, last = table["datetime"][0], table["datetime"][-1]
         layout = formats.of(config.source)
@@ -145,30 +165,46 @@ class PrequentialSplit:
         train_start = train_end - timedelta(days=self._config.train_days)
         test_end = test_start + timedelta(days=days)
         self._check_history(name, train_start, test_end)
-        train, window = self._rows(train_start, train_end), self._rows(test_start, test_end)
+        train, train_out = self._rows(train_start, train_end, known_at=test_start)
+        window, window_out = self._rows(test_start, test_end, known_at=judged_at)
         train_labels = self._frauds_known(test_start)[train]
         test = window[~self._compromised(train_start, window)]
         test_labels = self._frauds_known(judged_at)[test]
-        for part, known, start, end in (
-            ("training", train_labels, train_start, train_end),
-            ("evaluated", test_labels, test_start, test_end),
+        for part, known, start, end, left_out in (
+            ("training", train_labels, train_start, train_end, train_out),
+            ("evaluated", test_labels, test_start, test_end, window_out),
         ):
             frauds = int(known.sum())
             if frauds in (0, len(known)):
                 raise PacelineError(
                     f"The {part} window of the fold '{name}' ({_first(start)} to {_last(end)}) "
                     f"has {len(known):,} transactions and {frauds:,} frauds: one class only.",
-                    "Lengthen it in [data], or move data.test_start.",
+                    f"{left_out:,} more have no label: bring labels of both classes"
+                    + (", or set data.unstated_honest = true." if self._config.labels_path else ".")
+                    if left_out
+                    else "Lengthen it in [data], or move data.test_start.",
                 )
         return Fold(
             name, train_start, train_end, test_start, test_end,
             train, train_labels.astype(np.int8), window, test, test_labels.astype(np.int8),
+            (train_out, window_out), (self._count_assumed(train), self._count_assumed(window)),
         )  # fmt: skip
 
-    def _rows(self, start: datetime, end: datetime) -> Rows:
+    def _rows(self, start: datetime, end: datetime, *, known_at: datetime | None) -> tuple[Rows, int]:
+        """Return the rows with a label, and how many have none.
+
+        Label files that name both classes tell by what they leave out: there a label must have been known by then.
+        """
         first, last = np.searchsorted(self._time, [labels.us(start), labels.us(end)])
         rows = np.arange(first, last)
-        return rows[self._final[rows] >= 0]
+        known = self._final
+        if known_at is not None and self._config.labels_path and not self._config.unstated_honest:
+            known = self._labels.known(len(self._time), labels.us(known_at))
+        labelled = rows[known[rows] >= 0]
+        return labelled, len(rows) - len(labelled)
+
+    def _count_assumed(self, rows: Rows) -> int:
+        return 0 if self._assumed is None else int(self._assumed[rows].sum())
 
     def _frauds_known(self, moment: datetime | None) -> NDArray[np.bool_]:
         """Return which rows of the table are known as frauds at `moment`, or in the end."""

@@ -92,6 +92,8 @@ def train(
             select_on = retrain.without_seen(before, earlier, select_on)
             train_on = retrain.without_seen(before, latest, train_on)
             run.dataset["folds"] = {"validation": earlier.state(), "test": latest.state()}
+            for sentence in (*earlier.doubts(), *latest.doubts()):
+                run.warn(sentence)
 
         run.device = model.choose_device(config, rows=train_on.rows, run=run).state()
         with run.phase("score/floor"):  # logistic regression, through the same two folds
