@@ -71,7 +71,7 @@ def child(run_folder: Path, folder: Path) -> None:
     """Time features, scores and reasons, and print the figures as JSON."""
     overrides = ["data.source=handbook", f"data.path={folder / 'history.parquet'}"]
     run = predict.load(run_folder, overrides)
-    new = data.load_unlabelled(folder / "new.parquet", run.config.data, Quarantine())
+    new = data.load_unlabelled([folder / "new.parquet"], run.config.data, Quarantine())
     table = data.append(data.load(run.config.data, Quarantine()), new)
     seconds, alerts = [], 0
     for _ in range(REPETITIONS):

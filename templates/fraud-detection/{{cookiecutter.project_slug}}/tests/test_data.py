@@ -320,7 +320,7 @@ def test_new_transactions_are_read_without_labels(tmp_path: Path) -> None:
     """For prediction the label columns may be absent, and are not read where they are there."""
     for header, lines in ((HEADER, GOOD), (HEADER.removesuffix(",fraud"), [line.rpartition(",")[0] for line in GOOD])):
         path = csv(tmp_path / "new.csv", lines, header)
-        table = data.load_unlabelled(path, config(path), Quarantine())
+        table = data.load_unlabelled([path], config(path), Quarantine())
         assert 20 == table.height == table["fraud"].null_count() == table["labelled_at"].null_count()
 
 
@@ -421,6 +421,19 @@ def test_new_transactions_without_devices_are_as_from_a_shop() -> None:
     assert history.height == both.height
     assert 5 == both.tail(5)["device_id"].null_count()
     assert history.head(history.height - 5).select(both.columns).equals(both.head(history.height - 5))
+
+
+def test_a_new_transaction_replaces_itself_alone_in_the_history() -> None:
+    """The same id, time and amount is the same transaction; an id used again for another one takes nothing away."""
+    history = synthetic.generate(Data(customers=10, terminals=10, days=21))
+    same, other = history.tail(5), history.tail(12).head(7).with_columns(pl.col("amount") + 1)
+    assert history.height == data.append(history, same).height
+    assert history.height + 7 == data.append(history, other).height
+    assert (0, 7) == (data.reused(history, same), data.reused(history, other))
+    narrow = same.with_columns(pl.col("amount").cast(pl.Float32).cast(pl.Float64))  # as a file of Float32 has it
+    assert (history.height, 0) == (data.append(history, narrow).height, data.reused(history, narrow))
+    as_text = other.with_columns(pl.col("transaction_id").cast(pl.String))
+    assert 7 == data.reused(history, as_text)
 
 
 def test_one_class_in_a_column_of_labels_is_a_clear_error(tmp_path: Path) -> None:

@@ -222,7 +222,7 @@ def test_ieee_test_files_are_scored_though_they_spell_the_identity_otherwise(tmp
     run = Path(train(settings, runs_folder=tmp_path / "runs")["run"])
     result = predict.predict(run, [tmp_path], tmp_path / "scored.csv")
     assert (90, 0) == (result["scored"], result["quarantined"])
-    new = data.load_unlabelled(tmp_path / "test_transaction.csv", settings.data, Quarantine())
+    new = data.load_unlabelled([tmp_path / "test_transaction.csv"], settings.data, Quarantine())
     assert {-5.0, None} == set(new["extra_id_01"])
     (tmp_path / "train_identity.csv").unlink()
     assert 0 == load("ieee-cis", path)[0]["extra_DeviceType"].count()
@@ -235,7 +235,7 @@ def test_paysim_leaves_out_what_gives_the_answer_away(tmp_path: Path) -> None:
     assert ["extra_type"] == [name for name in table.columns if name.startswith("extra_")]
     last = pl.read_csv(path)["step"][-1]
     assert datetime(2025, 1, 1) + timedelta(hours=last - 1) == table["datetime"][-1]
-    new = data.load_unlabelled(path, config("paysim", path).data, Quarantine())
+    new = data.load_unlabelled([path], config("paysim", path).data, Quarantine())
     assert 2 * table.height == data.append(table, new).height
 
 

@@ -110,6 +110,28 @@ def test_several_files_are_scored_as_one(run_folder: Path, last_day: Path, tmp_p
     assert one.equals(two)
 
 
+def test_a_transaction_in_two_files_is_scored_once(run_folder: Path, last_day: Path, tmp_path: Path) -> None:
+    """The second of them is quarantined with its file, as it would be within one."""
+    again = tmp_path / "again.csv"
+    again.write_text("\n".join(last_day.read_text().splitlines()[:2]) + "\n")
+    answer = predict.predict(run_folder, [last_day, again], tmp_path / "scored.csv", ["data.max_quarantined_share=0.5"])
+    (item,) = [json.loads(line) for line in (tmp_path / "scored.quarantine.jsonl").read_text().splitlines()]
+    assert ("again.csv", "line 2", "transaction_id is repeated") == tuple(
+        item[key] for key in ("source", "location", "reason")
+    )
+    assert (1, answer["read"] - 1) == (answer["quarantined"], answer["scored"])
+    assert pl.read_csv(tmp_path / "scored.csv")["transaction_id"].is_unique().all()
+
+
+def test_ids_that_are_used_again_are_a_warning(run_folder: Path, last_day: Path, tmp_path: Path) -> None:
+    """Numbers that begin anew name other transactions: those of the history stay, and it is said how many."""
+    path = tmp_path / "anew.csv"
+    pl.read_csv(last_day).with_columns(TRANSACTION_ID=pl.int_range(pl.len())).write_csv(path)
+    answer = predict.predict(run_folder, [path], tmp_path / "scored.csv")
+    (sentence,) = answer["warnings"]
+    assert sentence.startswith(f"{answer['scored']:,} of the new transactions have the id of another one")
+
+
 def test_bad_rows_are_quarantined(run_folder: Path, last_day: Path, tmp_path: Path) -> None:
     """The good rows are scored as if the bad one were not there; the bad one is listed with its line and reason."""
     lines = last_day.read_text().splitlines()

@@ -9,7 +9,7 @@ in). Times are naive and in UTC; one without a zone is of `data.time_zone`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from paceline.quarantine import Quarantine
 IDS = ("transaction_id", "customer_id", "terminal_id")
 CODED = (*IDS, "device_id")  # as whole numbers where all are written as such
 CONTEXT = ("mcc", "channel", "country", "portfolio")
+SAME = ("transaction_id", "datetime", "amount")  # by which a transaction is known again in another reading
 TABLE = (*IDS[:1], "datetime", *IDS[1:], "amount", "fraud", "labelled_at")
 MAX_AMOUNT = 1e9
 QUANTILES = {"min": 0.0, "p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99, "max": 1.0}
@@ -65,25 +66,27 @@ def load(config: Data, quarantine: Quarantine) -> pl.DataFrame:
         table = synthetic.generate(config)
         quarantine.count(read=table.height, kept=table.height)
     else:
-        table = _load_files(config, quarantine, folder_of(config.path), labelled=True)
+        table = _load_files(config, quarantine, [folder_of(config.path)], labelled=True)
     if config.labels_path:
         table = labels.load(config, table, quarantine)
         quarantine.refuse_above(config.max_quarantined_share, setting="data.max_quarantined_share")
     return table
 
 
-def load_unlabelled(path: Path, config: Data, quarantine: Quarantine) -> pl.DataFrame:
+def load_unlabelled(paths: Sequence[Path], config: Data, quarantine: Quarantine) -> pl.DataFrame:
     """Return new transactions, in the layout of the configured source, with null labels; see `load`.
 
-    A file of the synthetic source has the Handbook's layout. Labels in the file are not read.
+    A file of the synthetic source has the Handbook's layout. Labels in the files are not read. A `transaction_id` that
+    is there twice, in one file or in two, is quarantined the second time.
     """
-    return _load_files(config, quarantine, path, labelled=False)
+    return _load_files(config, quarantine, paths, labelled=False)
 
 
 def append(history: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     """Return `history` and then `new`, so that `features.compute` sees both; the last `len(new)` rows are the new ones.
 
-    Rows of the history whose `transaction_id` is among the new ones are left out. Ids of different types become text.
+    A row of the history that is among the new ones is left out: one of the same `transaction_id`, time and amount. One
+    whose id alone is (see `reused`) is another transaction and stays. Ids of different types become text.
     """
     for name in ("device_id", labels.EARLIER):  # as for payments in a shop; as for labels that never changed
         if name in history.columns and name not in new.columns:
@@ -93,9 +96,23 @@ def append(history: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     for name in (name for name in CODED if name in columns):
         if history[name].dtype != new[name].dtype:
             history, new = (table.with_columns(pl.col(name).cast(pl.String)) for table in (history, new))
-    return pl.concat(
-        [history.join(new.select("transaction_id"), on="transaction_id", how="anti", maintain_order="left"), new]
-    )
+    key = _identity()
+    kept = history.join(new.select(key), left_on=key, right_on=SAME, how="anti", maintain_order="left")
+    return pl.concat([kept, new])
+
+
+def reused(history: pl.DataFrame, new: pl.DataFrame) -> int:
+    """Return how many ids of `new` are in `history` for a transaction of another time or amount."""
+    old, fresh = (table.select(_identity()) for table in (history, new))
+    if old["transaction_id"].dtype != fresh["transaction_id"].dtype:
+        old, fresh = (table.with_columns(pl.col("transaction_id").cast(pl.String)) for table in (old, fresh))
+    others = old.join(fresh, on=SAME, how="anti")
+    return fresh.join(others, on="transaction_id", how="semi").height
+
+
+def _identity() -> list[pl.Expr]:
+    """Return `SAME`, the amount as narrow as a file may hold it."""
+    return [pl.col(name).cast(pl.Float32) if name == "amount" else pl.col(name) for name in SAME]
 
 
 def audit(table: pl.DataFrame, quarantine: Quarantine) -> dict[str, Any]:
@@ -170,10 +187,10 @@ def accept(rows: int, config: Data, quarantine: Quarantine) -> None:
         )
 
 
-def _load_files(config: Data, quarantine: Quarantine, path: Path, *, labelled: bool) -> pl.DataFrame:
-    read = list(each_file(config, quarantine, path, labelled=labelled))
+def _load_files(config: Data, quarantine: Quarantine, paths: Sequence[Path], *, labelled: bool) -> pl.DataFrame:
+    read = [file for path in paths for file in each_file(config, quarantine, path, labelled=labelled)]
     table = _without_duplicates(joined([table for _, table in read]), [name for name, _ in read], quarantine)
-    accept(table.height, config.model_copy(update={"path": str(path)}), quarantine)
+    accept(table.height, config.model_copy(update={"path": "', '".join(map(str, paths))}), quarantine)
     return table.sort("datetime", "transaction_id")
 
 

@@ -103,15 +103,13 @@ def predict(folder: Path, inputs: Sequence[Path], output: Path, overrides: Seque
         overrides: `section.key=value` texts.
 
     Returns:
-        `output`, `read`, `scored`, `quarantined`, `alerts`, `warnings` (see `stale`).
+        `output`, `read`, `scored`, `quarantined`, `alerts`, `warnings` (see `stale`, and of ids that are used twice).
     """
     if output.suffix not in (".csv", ".parquet", ".jsonl"):
         raise PacelineError(f"'{output.name}' has an unknown ending.", "End it in .csv, .parquet or .jsonl.")
     run = load(folder, overrides)
     quarantine = Quarantine(output.with_suffix(".quarantine.jsonl"))
-    new = pl.concat(
-        [data.load_unlabelled(path, run.config.data, quarantine) for path in inputs], how="diagonal_relaxed"
-    )
+    new = data.load_unlabelled(inputs, run.config.data, quarantine)
     history = data.load(run.config.data, Quarantine())
     table = data.append(history, new)
     scored = pl.concat([new.select("transaction_id"), score(run, known_features(table, run).tail(len(new)))],
@@ -125,7 +123,13 @@ def predict(folder: Path, inputs: Sequence[Path], output: Path, overrides: Seque
         scored.write_ndjson(output)
     counts = {"read": quarantine.read, "scored": len(scored), "quarantined": quarantine.quarantined}
     answer = {"run": str(folder), "output": str(output), **counts, "alerts": int(scored["alert"].sum())}
-    return answer | {"warnings": stale(history, new["datetime"], run.config.data)}
+    warnings = stale(history, new["datetime"], run.config.data)
+    if reused := data.reused(history, new):
+        warnings.append(
+            f"{reused:,} of the new transactions have the id of another one in the history, of another time or amount. "
+            "Both count for their cards and terminals. Where they are the same, correct either file."
+        )
+    return answer | {"warnings": warnings}
 
 
 def stale(history: pl.DataFrame, new: pl.Series, config: Data) -> list[str]:

@@ -34,7 +34,6 @@ from paceline.record import Run
 from paceline.report import figure
 
 WAYS = ("continue", "refresh", "pooled", "scratch")
-SAME = ("transaction_id", "datetime", "amount")  # by which a transaction is known again in another reading
 
 
 @dataclass(frozen=True)
@@ -90,10 +89,10 @@ def load(config: Config, table: pl.DataFrame, names: list[str]) -> Earlier | Non
     known = Encoding.from_state(found["model"]["extras"]).extend(features.compute(old, before.data), old)
     learned, _ = examples.divide(old, known, fold)
     keys = [
-        table.select(pl.col(SAME[0]).cast(pl.String), *SAME[1:]),
-        old[fold.train].select(pl.col(SAME[0]).cast(pl.String), *SAME[1:]),
+        table.select(pl.col(data.SAME[0]).cast(pl.String), *data.SAME[1:]),
+        old[fold.train].select(pl.col(data.SAME[0]).cast(pl.String), *data.SAME[1:]),
     ]
-    seen = keys[0].with_row_index("row").join(keys[1], on=SAME, how="semi")["row"].to_numpy().astype(np.int64)
+    seen = keys[0].with_row_index("row").join(keys[1], on=data.SAME, how="semi")["row"].to_numpy().astype(np.int64)
     return Earlier(folder.name, trained, learned, np.sort(seen))
 
 
