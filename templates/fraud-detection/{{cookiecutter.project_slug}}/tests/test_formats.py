@@ -13,10 +13,11 @@ import polars as pl
 import pytest
 
 import paceline.config
-from fraud_detection import data, features, formats, predict
+from fraud_detection import data, examples, extras, features, formats, model, predict
 from fraud_detection.config import Config
+from fraud_detection.splits import PrequentialSplit
 from fraud_detection.train import train
-from paceline import record
+from paceline import device, record
 from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 
@@ -185,6 +186,17 @@ def test_other_models_take_negative_and_missing_numbers(tmp_path: Path, name: st
     path = ulb(tmp_path)
     result = train(config("ulb", path, *settings), runs_folder=tmp_path / "runs")
     assert 0.5 < result["scores"]["average_precision"]["value"]
+
+
+def test_ulb_has_no_risk_to_constrain(tmp_path: Path) -> None:
+    """Its components stand where other data have the risk of terminals; none of them is held to rise."""
+    settings = config("ulb", ulb(tmp_path), "model.monotone=true")
+    table = data.load(settings.data, Quarantine())
+    fold = PrequentialSplit(table, settings.data).final()
+    encoded = extras.learn(table, fold.train).extend(features.compute(table, settings.data), table)
+    train_on, _ = examples.divide(table, encoded, fold)
+    parameters = model.boosting_parameters(settings, device.cpu_only("cpu", ""), train_on.names)
+    assert f"({','.join('0' * train_on.X.shape[1])})" == parameters["monotone_constraints"]
 
 
 def test_ulb_has_components_and_no_parties(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
@@ -111,6 +112,33 @@ def test_the_same_seed_trains_the_same_trees(run: Run, examples: Examples, tmp_p
         found.append(train(config, run, examples).save(run.folder)["sha256"])
     assert found[0] == found[1]
     assert found[0] != found[2]
+
+
+def test_monotone_trees_rise_with_the_risk_and_are_free_elsewhere(run: Run, tmp_path: Path) -> None:
+    """The constraint goes to the column of the risk, wherever the data's columns put it, and to no other."""
+    rng = np.random.default_rng(1)
+    # The risk lowers the odds at first and raises them later; a component, in another column, lowers them throughout.
+    X = rng.uniform(-1, 1, (4_000, 3)).astype(np.float32)
+    names = ("amount", "extra_V14", "terminal_risk_7d")
+    y = (X[:, 2] ** 2 - 2 * X[:, 1] + rng.normal(0, 0.3, 4_000) > 0.5).astype(np.int8)
+    many = Examples(X, y, X[:, 0].astype(float), pl.Series(np.zeros(4_000)), np.arange(4_000), names)
+    config = configuration("xgboost")
+    rising = config.model_copy(update={"model": config.model.model_copy(update={"monotone": True})})
+    grid = np.zeros((50, 3), np.float32)
+    lines = {column: grid.copy() for column in (1, 2)}
+    steps: dict[int, list[np.ndarray]] = {1: [], 2: []}
+    for place, each in enumerate((config, rising)):
+        run.folder = tmp_path / str(place)
+        run.folder.mkdir()
+        trained = train(each, run, many)
+        for column, line in lines.items():
+            line[:, column] = np.linspace(-1, 1, 50)
+            steps[column].append(np.diff(trained.logits(line)))
+    free, held = steps[2]
+    assert free.min() < 0
+    assert held.min() >= 0
+    assert held.max() > 0
+    assert all(np.sum(each) < -1 for each in steps[1])
 
 
 @pytest.mark.parametrize("requested", ["gpu", "tpu"])

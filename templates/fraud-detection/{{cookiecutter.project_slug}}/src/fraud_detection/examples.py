@@ -25,6 +25,7 @@ class Examples:
         amounts: in the currency of the data.
         days: the day of each.
         customers: codes from 0 on, equal for transactions of one card.
+        names: of the features, in the order of the columns of `X`.
         on_disk: all the rows, where they are on disk and the fields above hold a sample of them.
     """
 
@@ -33,6 +34,7 @@ class Examples:
     amounts: NDArray[np.float64]
     days: pl.Series
     customers: NDArray[np.int64]
+    names: tuple[str, ...] = ()
     on_disk: Labelled | None = None
 
     @property
@@ -75,4 +77,5 @@ def _take(
         amounts=chosen["amount"].to_numpy(),
         days=chosen["datetime"].dt.date(),
         customers=customers(chosen),
+        names=tuple(features.columns),
     )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from fraud_detection import features, shards
+from fraud_detection import shards
 from fraud_detection.config import Config
 from fraud_detection.examples import Examples
 from paceline import atomic, budget, checkpoint, device, external_memory, fit_xgboost, hosts
@@ -151,8 +151,11 @@ def unit(config: Config) -> str:
     return {"xgboost": "round", "mlp": "epoch", "logistic_regression": "fit"}[config.model.name]
 
 
-def boosting_parameters(config: Config, computing: device.Device) -> dict[str, Any]:
-    """Return XGBoost's parameters. `scale_pos_weight` stays at 1: weights ruined calibration and lost precision."""
+def boosting_parameters(config: Config, computing: device.Device, names: Sequence[str]) -> dict[str, Any]:
+    """Return XGBoost's parameters for features of these names.
+
+    `scale_pos_weight` stays at 1: weights ruined calibration and lost precision.
+    """
     model, settings = config.model, config.train
     return {
         "objective": "binary:logistic",
@@ -167,7 +170,7 @@ def boosting_parameters(config: Config, computing: device.Device) -> dict[str, A
         "colsample_bytree": settings.colsample_bytree,
         "alpha": settings.l1,
         "lambda": settings.l2,
-        **({"monotone_constraints": monotone_constraints(features.names(config.data))} if model.monotone else {}),
+        **({"monotone_constraints": monotone_constraints(names)} if model.monotone else {}),
         **({"rate_drop": model.dropout} if model.booster == "dart" else {}),
         **fit_xgboost.engine_parameters(computing),
     }
@@ -204,7 +207,7 @@ class Boosted:
         """Boost on histograms, from nothing or from `start` on; see `paceline.fit_xgboost.fit`."""
         bins, settings = config.model.max_bin, config.train
         used = device.Device(**run.device)
-        parameters = boosting_parameters(config, used)
+        parameters = boosting_parameters(config, used, train.names)
         if settings.scheduler and train.on_disk is not None:
             from paceline import fit_dask
 
@@ -249,7 +252,7 @@ class Boosted:
         with run.phase("build"):
             rows = xgboost.DMatrix(train.X, train.y)
         with run.phase("train"):
-            parameters = boosting_parameters(config, device.Device(**run.device))
+            parameters = boosting_parameters(config, device.Device(**run.device), train.names)
             return Boosted(fit_xgboost.refresh(parameters, self.booster, rows), self.steps)
 
     def logits(self, X: NDArray[np.float32]) -> Floats:

@@ -270,7 +270,9 @@ def stages(config: Config) -> dict[str, int]:
 
 def _take(given: Examples, chosen: NDArray[np.bool_]) -> Examples:
     rows = np.flatnonzero(chosen)
-    return Examples(given.X[rows], given.y[rows], given.amounts[rows], given.days[rows], given.customers[rows])
+    return Examples(
+        given.X[rows], given.y[rows], given.amounts[rows], given.days[rows], given.customers[rows], given.names
+    )
 
 
 def _together(first: Examples, second: Examples) -> Examples:
@@ -280,4 +282,5 @@ def _together(first: Examples, second: Examples) -> Examples:
         np.concatenate([first.amounts, second.amounts]),
         pl.concat([first.days, second.days]),
         np.concatenate([first.customers, second.customers + int(first.customers.max()) + 1]),
+        second.names,
     )
