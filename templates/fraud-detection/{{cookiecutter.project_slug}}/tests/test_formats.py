@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import paceline.config
-from fraud_detection import data, examples, extras, features, formats, model, predict
+from fraud_detection import data, examples, extras, features, formats, model, monitor, predict
 from fraud_detection.config import Config
 from fraud_detection.splits import PrequentialSplit
 from fraud_detection.train import train
@@ -186,6 +186,15 @@ def test_other_models_take_negative_and_missing_numbers(tmp_path: Path, name: st
     path = ulb(tmp_path)
     result = train(config("ulb", path, *settings), runs_folder=tmp_path / "runs")
     assert 0.5 < result["scores"]["average_precision"]["value"]
+
+
+def test_windows_of_parts_of_a_day_are_monitored_as_they_were_trained(tmp_path: Path) -> None:
+    """ULB's two days are divided by hours: the training of `monitor` is the run's, and no row is on both sides."""
+    settings = config("ulb", ulb(tmp_path), "model.name=logistic_regression", "report.resamples=0")
+    run = Path(train(settings, runs_folder=tmp_path / "runs")["run"])
+    fold = record.read(run)["dataset"]["folds"]["test"]
+    found = monitor.monitor(run, tmp_path / "monitor.html")["transactions"]
+    assert {"training": fold["train_transactions"], "later": fold["test_transactions"]} == found
 
 
 def test_ulb_has_no_risk_to_constrain(tmp_path: Path) -> None:

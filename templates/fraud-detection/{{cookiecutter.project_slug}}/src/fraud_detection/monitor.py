@@ -158,7 +158,8 @@ def monitor(folder: Path, output: Path, overrides: Sequence[str] = ()) -> dict[s
         overrides: `section.key=value` texts.
 
     Returns:
-        `run`, `training` and `later` (first and last day), `stability` and `weeks` (see those), `sheet`.
+        `run`, `training` and `later` (first and last day), `transactions` (how many in each), `stability` and `weeks`
+        (see those), `sheet`.
 
     Raises:
         PacelineError: as `predict.load`, or the data do not cover the training window and a later day.
@@ -166,9 +167,9 @@ def monitor(folder: Path, output: Path, overrides: Sequence[str] = ()) -> dict[s
     run = load(folder, overrides)
     fold = record.read(folder)["dataset"]["folds"]["test"]
     table = data.load(run.config.data, Quarantine())
-    training = [datetime.fromisoformat(day) for day in fold["train"]]
-    later = datetime.fromisoformat(fold["test"][0])
-    before, after = _windows(table["datetime"], training[0], training[1] + timedelta(days=1), later)
+    training = [datetime.fromisoformat(moment) for moment in fold["bounds"]["train"]]
+    later = datetime.fromisoformat(fold["bounds"]["test"][0])
+    before, after = _windows(table["datetime"], training[0], training[1], later)
     found = known_features(table, run)
     X_before, X_after = (found.filter(rows).cast(pl.Float32).to_numpy(order="c") for rows in (before, after))
     scores = tuple(run.decision.probabilities(run.model.logits(X)) for X in (X_before, X_after))
@@ -185,6 +186,7 @@ def monitor(folder: Path, output: Path, overrides: Sequence[str] = ()) -> dict[s
         "run": str(folder),
         "training": fold["train"],
         "later": [fold["test"][0], f"{table['datetime'][-1]:%Y-%m-%d}"],
+        "transactions": {"training": int(before.sum()), "later": int(after.sum())},
         "stability": moved,
         "weeks": weeks,
     }
