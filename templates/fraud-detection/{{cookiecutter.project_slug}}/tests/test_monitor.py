@@ -45,6 +45,22 @@ def test_index_is_finite_where_a_bin_is_empty() -> None:
     assert 1 < found < -np.log(LEAST_SHARE)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_index_sees_a_common_value_left_on_either_side(sign: int) -> None:
+    """From 95 % of one value to 5 % is the same movement, whether the others lie above it or below."""
+    before, after = (np.repeat([0.0, sign * 1.0], [zeros, 100 - zeros]) for zeros in (95, 5))
+    assert pytest.approx(2 * 0.9 * np.log(0.95 / 0.05)) == stability_index(before, after)
+
+
+def test_index_is_the_same_of_negated_values() -> None:
+    """It knows no direction: also where half of the values are one, with others on both sides."""
+    rng = np.random.default_rng(2)
+    before = np.where(np.arange(1_000) % 2, 0.0, rng.normal(size=1_000))
+    after = np.where(np.arange(1_000) % 4, rng.normal(0.3, 1, 1_000), 0.0)
+    assert pytest.approx(stability_index(before, after), rel=0.05) == stability_index(-before, -after)
+    assert stability_index(before, after) > 0.25
+
+
 def test_index_of_a_constant_is_nothing() -> None:
     """A feature that never changes has one bin."""
     assert 0 == stability_index(np.zeros(10), np.zeros(7))

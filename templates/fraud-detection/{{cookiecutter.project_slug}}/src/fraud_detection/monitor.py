@@ -37,8 +37,9 @@ WEEK_DAYS = 7
 def stability_index(before: Floats, after: Floats) -> float:
     """Return the population stability index of `after` against `before`: 0 where they are distributed alike.
 
-    The sum of `(q - p) ln(q / p)` over bins at the tenths of `before`, p and q the shares of each there; ties at an end
-    go to the lower bin, and values repeated over several tenths share one bin.
+    The sum of `(q - p) ln(q / p)` over bins at the tenths of `before`, p and q the shares of each there. The value at
+    which a bin ends belongs to it, unless several tenths are that value: then it is a bin of its own, so that a column
+    of zeros mostly is seen to leave them on either side.
 
     Args:
         before: values of the training window, not empty.
@@ -49,11 +50,14 @@ def stability_index(before: Floats, after: Floats) -> float:
     >>> stability_index(np.arange(100.0), np.arange(50.0, 150.0)) > 0.25
     True
     """
-    edges = np.unique(np.quantile(before, np.linspace(0, 1, BINS + 1)[1:-1], method="lower"))
-    p, q = (
-        np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1) / len(values)
+    tenths = np.quantile(before, np.linspace(0, 1, BINS + 1)[1:-1], method="lower")
+    edges, repeats = np.unique(tenths, return_counts=True)
+    bins = [
+        # Two numbers to each edge: of what lies below it, and of what is equal to one that is a bin of its own.
+        2 * np.searchsorted(edges, values) + np.isin(values, edges[repeats > 1])
         for values in (before, after)
-    )
+    ]
+    p, q = (np.bincount(found, minlength=2 * len(edges) + 1) / len(found) for found in bins)
     used = (p > 0) | (q > 0)
     p, q = np.maximum(p[used], LEAST_SHARE), np.maximum(q[used], LEAST_SHARE)
     return float(((q - p) * np.log(q / p)).sum())
