@@ -75,6 +75,24 @@ def test_values_are_filled_in(name: str, values: dict[str, float], expected: str
     assert expected == describe(name, values)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("extra_type", 2.0, "type is TRANSFER"),
+        ("extra_type", 0.0, "type is unknown"),
+        ("extra_city_pop", 41.0, "city pop is missing"),
+        ("extra_city_pop", 1234.0, "city pop is 1,234"),
+        ("terminal_count_7d", 0.0, "no label arrived for this terminal within 7 days"),
+        ("device_count_1d", 0.0, "no payment by this device within a day, on any card"),
+    ],
+)
+def test_further_columns_say_what_stood_in_the_data(name: str, value: float, expected: str) -> None:
+    """A code is its text again, what was not seen in training is unknown, a gap is missing, and nothing is no."""
+    extras = Encoding({"extra_city_pop": 41.0}, {"extra_type": ["PAYMENT", "TRANSFER"]})
+    assert expected == describe(name, {name: value}, extras)
+    assert [[expected]] == explain([name], np.array([[value]], np.float32), np.ones((1, 1)), extras)
+
+
 def test_every_feature_has_a_sentence_of_its_own() -> None:
     """No feature of the template falls back to its bare name."""
     values = dict.fromkeys(NAMES, 2.0)
@@ -120,3 +138,11 @@ def test_alerts_alone_get_reasons_and_parts_do_not_matter(monkeypatch: pytest.Mo
     monkeypatch.setattr(predict, "SCORED_ROWS", 7)
     assert_frame_equal(whole, predict.score(run, frame))
     assert 0 == len(predict.score(run, frame.head(0)))
+
+
+def test_reasons_of_a_run_name_the_categories_it_learned() -> None:
+    """A scored file of payments with a further column gives its text, as the run's own encoding has it."""
+    linear = Linear(np.zeros(1), np.ones(1), np.ones(1), 0.0)
+    decision = Decision(calibrate.Sigmoid(1.0, 0.0), "cost", 0.5)
+    run = predict.TrainedRun(Config(), linear, decision, ["extra_type"], Encoding({}, {"extra_type": ["CASH_OUT"]}))
+    assert ["type is CASH_OUT"] == predict.score(run, pl.DataFrame({"extra_type": [1.0]}))["reason_1"].to_list()

@@ -171,8 +171,8 @@ def monitor(folder: Path, output: Path, overrides: Sequence[str] = ()) -> dict[s
     run = load(folder, overrides)
     fold = record.read(folder)["dataset"]["folds"]["test"]
     table = data.load(run.config.data, Quarantine())
-    training = [datetime.fromisoformat(moment) for moment in fold["bounds"]["train"]]
-    later = datetime.fromisoformat(fold["bounds"]["test"][0])
+    training = [datetime.fromisoformat(moment) for moment in fold["train_bounds"]]
+    later = datetime.fromisoformat(fold["test_bounds"][0])
     before, after = _windows(table["datetime"], training[0], training[1], later)
     found = known_features(table, run)
     X_before, X_after = (found.filter(rows).cast(pl.Float32).to_numpy(order="c") for rows in (before, after))

@@ -169,7 +169,7 @@ def score(run: TrainedRun, known: pl.DataFrame) -> pl.DataFrame:
         places = np.flatnonzero(alert)
         texts = np.full((len(X), reasons.MOST), None, dtype=object)
         if len(places):
-            found = reasons.explain(run.features, X[places], run.model.contributions(X[places]))
+            found = reasons.explain(run.features, X[places], run.model.contributions(X[places]), run.extras)
             for place, lines in zip(places, found, strict=True):
                 texts[place, : len(lines)] = lines
         columns = {f"reason_{number + 1}": texts[:, number].tolist() for number in range(reasons.MOST)}

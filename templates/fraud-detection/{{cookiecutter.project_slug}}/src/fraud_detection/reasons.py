@@ -14,22 +14,27 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fraud_detection.extras import Encoding
 from fraud_detection.formats import EXTRA
 from paceline.report import format as fmt
 
 Floats = NDArray[np.float64]
 
 MOST = 3  # reasons of an alert
+PLAIN = Encoding({}, {})  # no further columns
 _WINDOW = re.compile(r"_(\d+)d$")
 
 
-def explain(names: Sequence[str], X: NDArray[np.float32], contributions: Floats) -> list[list[str]]:
+def explain(
+    names: Sequence[str], X: NDArray[np.float32], contributions: Floats, extras: Encoding = PLAIN
+) -> list[list[str]]:
     """Return the reasons of each row, at most `MOST`, the weightiest first.
 
     Args:
         names: of the features, as `features.names` gives them; others are named with their value.
         X: the features, shape (rows, features).
         contributions: what each feature added to the log-odds, of the same shape.
+        extras: how further columns became numbers, to name what they were.
 
     >>> names = ["amount_ratio_1d", "amount_ratio_30d", "during_night"]
     >>> X = np.array([[1.0, 6.2, 0.0]], dtype=np.float32)
@@ -47,15 +52,15 @@ def explain(names: Sequence[str], X: NDArray[np.float32], contributions: Floats)
         leading = [group for group in np.argsort(-sums[row], kind="stable")[:MOST] if sums[row, group] > 0]
         reasons.append(
             [
-                describe(names[max(members[group], key=lambda place: float(contributions[row, place]))], values)
+                describe(names[max(members[group], key=lambda place: float(contributions[row, place]))], values, extras)
                 for group in leading
             ]
         )
     return reasons
 
 
-def describe(name: str, values: dict[str, float]) -> str:
-    """Return what the feature `name` says of a transaction, given all its features.
+def describe(name: str, values: dict[str, float], extras: Encoding = PLAIN) -> str:
+    """Return what the feature `name` says of a transaction, given all its features and how further columns are coded.
 
     >>> describe("terminal_risk_7d", {"terminal_risk_7d": 1 / 3, "terminal_count_7d": 9.0})
     '3 of the 9 labels that arrived for this terminal within 7 days were fraud'
@@ -92,7 +97,16 @@ def describe(name: str, values: dict[str, float]) -> str:
             return "it is night, before 07:00 UTC" if value else "it is not night (before 07:00 UTC)"
         case "during_weekend":
             return "it is a weekend" if value else "it is a working day"
-    return f"{fmt.label(name.removeprefix(EXTRA))} is {fmt.number(value)}"
+    return f"{fmt.label(name.removeprefix(EXTRA))} is {_further(name, value, extras)}"
+
+
+def _further(name: str, value: float, extras: Encoding) -> str:
+    """Return what stood in the data for a further feature."""
+    if name in extras.categories:
+        return extras.categories[name][round(value) - 1] if value else "unknown"
+    if name in extras.missing and value == np.float32(extras.missing[name]):
+        return "missing"
+    return fmt.number(value)
 
 
 def _device(age_days: float) -> str:
@@ -106,4 +120,4 @@ def _device(age_days: float) -> str:
 
 
 def _count(value: float, noun: str) -> str:
-    return f"{value:.0f} {noun}{'' if value == 1 else 's'}"
+    return f"{value:.0f} {noun}{'' if value == 1 else 's'}" if value else f"no {noun}"

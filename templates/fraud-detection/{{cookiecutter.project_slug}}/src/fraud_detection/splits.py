@@ -52,14 +52,12 @@ class Fold:
     assumed: tuple[int, int] = (0, 0)
 
     def state(self) -> dict[str, Any]:
-        """Return the fold's dates and counts, for the run record; `bounds` are exact, their ends exclusive."""
+        """Return the fold's dates and counts, for the run record; bounds are exact, their ends exclusive."""
         return {
-            "bounds": {
-                "train": [self.train_start.isoformat(), self.train_end.isoformat()],
-                "test": [self.test_start.isoformat(), self.test_end.isoformat()],
-            },
             "train": [_first(self.train_start), _last(self.train_end)],
             "test": [_first(self.test_start), _last(self.test_end)],
+            "train_bounds": [self.train_start.isoformat(), self.train_end.isoformat()],
+            "test_bounds": [self.test_start.isoformat(), self.test_end.isoformat()],
             "train_transactions": len(self.train),
             "train_frauds": int(self.train_labels.sum()),
             "test_transactions": len(self.test),
