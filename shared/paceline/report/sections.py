@@ -310,6 +310,7 @@ def tables(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = [_table("quantiles", quantities, turned=False)] if quantities else []
     for key, value in values.items():
         if _is_table(value):
+            value = with_intervals(value)
             properties = {column for row in value.values() for column in row} if isinstance(value, Mapping) else set()
             found.append(_table(key, value, turned=len(properties) > _MOST_COLUMNS and len(properties) > len(value)))
     return found

@@ -278,6 +278,8 @@ def test_baf_is_split_by_month(tmp_path: Path) -> None:
     folds = record.read(Path(result["run"]))["dataset"]["folds"]
     assert (800, 400) == (folds["test"]["train_transactions"], folds["test"]["test_transactions"])
     assert (800, 400) == (folds["validation"]["train_transactions"], folds["validation"]["test_transactions"])
+    months = record.read(Path(result["run"]))["dataset"]["performance_by_period"]
+    assert [(30, 200), (30, 200)] == [(month["days"], month["transactions"]) for month in months]
     assert set() == set(names("baf", path)) & {"during_night", "during_weekend", "extra_customer_age"}
     with pytest.raises(PacelineError, match=r"data\.test_days is 14.*multiple of 30"):
         load("baf", path, "data.test_days=14")

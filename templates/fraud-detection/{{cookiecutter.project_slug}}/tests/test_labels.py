@@ -353,9 +353,15 @@ def test_weeks_are_judged_by_what_was_known() -> None:
         }
     )
     frauds = [
-        monitor.weekly(table, np.full(7, 0.5), 0.4, start=begin, as_of=begin + timedelta(days=day), delay_days=1)[0][
-            "frauds"
-        ]
+        monitor.weekly(
+            table,
+            np.full(7, 0.5),
+            0.4,
+            start=begin,
+            end=begin + timedelta(days=7),
+            as_of=begin + timedelta(days=day),
+            delay_days=1,
+        )[0]["frauds"]
         for day in (10, 13)
     ]
     assert [1, 0] == frauds

@@ -98,7 +98,8 @@ def weeks_of(table: pl.DataFrame, as_of: datetime) -> list[dict[str, object]]:
     """The weeks, every fraud scored above every honest payment and every second one alerted."""
     fraud = table["fraud"].to_numpy()
     scores = np.where(fraud == 1, np.where(np.arange(len(fraud)) % 20 == 0, 0.9, 0.4), 0.1)
-    return weekly(table, scores, 0.5, start=START, as_of=as_of, delay_days=DELAY)
+    end = table["datetime"][-1].replace(hour=0) + timedelta(days=1)
+    return weekly(table, scores, 0.5, start=START, end=end, as_of=as_of, delay_days=DELAY)
 
 
 def test_weeks_are_judged_once_their_labels_are_in() -> None:
@@ -130,9 +131,30 @@ def test_labels_after_the_moment_of_looking_are_not_known() -> None:
     assert 0 == week["frauds"]
 
 
-def test_a_week_that_is_not_over_is_left_out() -> None:
-    """Twenty days are two weeks."""
-    assert 2 == len(weeks_of(payments(20), START + timedelta(days=20)))
+def test_a_week_that_is_not_whole_is_listed_with_its_days() -> None:
+    """Twenty days are two weeks and six days; half a day alone is a period too."""
+    weeks = weeks_of(payments(20), START + timedelta(days=20))
+    assert [("2025-03-03", 7), ("2025-03-10", 7), ("2025-03-17", 6)] == [(week["from"], week["days"]) for week in weeks]
+    assert [70, 70, 60] == [week["transactions"] for week in weeks]
+    (half,) = weekly(
+        payments(1),
+        np.full(10, 0.5),
+        0.4,
+        start=START,
+        end=START + timedelta(hours=12),
+        as_of=START + timedelta(hours=12),
+        delay_days=0,
+    )
+    assert (0.5, 10, "arrived") == (half["days"], half["transactions"], half["labels"])
+
+
+def test_periods_follow_what_a_moment_stands_for() -> None:
+    """Where a date stands for a month of 30 days, two months are two periods and none is empty."""
+    monthly = payments(1).with_columns(pl.col("datetime").dt.truncate("1d"))
+    months = pl.concat([monthly, monthly.with_columns(pl.col("datetime") + pl.duration(days=30))])
+    end = START + timedelta(days=60)
+    rows = weekly(months, np.full(20, 0.5), 0.4, start=START, end=end, as_of=end, delay_days=0, period_days=30)
+    assert [(30, 10), (30, 10)] == [(row["days"], row["transactions"]) for row in rows]
 
 
 def test_figures_show_judged_weeks_only() -> None:
@@ -151,6 +173,13 @@ def test_a_run_is_monitored_on_the_data_it_was_made_of(run_folder: Path, tmp_pat
     assert {"score", *known["model"]["features"]} == {row["name"] for row in answer["stability"]}
     assert known["dataset"]["folds"]["test"]["train"] == answer["training"]
     assert known["dataset"]["folds"]["test"]["test"] == answer["later"]
+    (week,) = known["dataset"]["performance_by_period"]
+    assert 7 == week["days"]
+    assert known["dataset"]["folds"]["test"]["test_frauds"] == week["frauds"]
+    assert known["scores"]["recall"]["value"] == week["recall"]["value"]
+    page = (run_folder / "report.html").read_text(encoding="utf-8")
+    assert "erformance by period" in page
+    assert f"{week['recall']['low']:.3f} to {week['recall']['high']:.3f}" in page
     assert "What has moved since training" in (tmp_path / "monitor.html").read_text(encoding="utf-8")
     stored = json.loads((tmp_path / "monitor.json").read_text(encoding="utf-8"))
     assert answer["stability"] == stored["stability"]

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fraud_detection import data, labels
+from fraud_detection import data, formats, labels
 from fraud_detection.config import Data
 from fraud_detection.predict import known_features, load
 from fraud_detection.splits import Fold
@@ -94,31 +94,40 @@ def weekly(
     threshold: float,
     *,
     start: datetime,
+    end: datetime,
     as_of: datetime,
     delay_days: int,
+    period_days: int = WEEK_DAYS,
 ) -> list[dict[str, Any]]:
-    """Return a row for each whole week since `start`: counts, alerts, and its quality once its labels are in.
+    """Return a row for each week from `start` to `end`: counts, alerts, and its quality once its labels are in.
 
     Args:
-        table: transactions with `datetime, fraud, labelled_at`; a week that they do not fill is left out.
+        table: transactions with `datetime, fraud, labelled_at`.
         probabilities: of fraud, one for each.
         threshold: the probability from which on a transaction is an alert.
         start: when the first week begins.
+        end: when the last one ends, whole or not.
         as_of: what was labelled after this moment is not known yet.
         delay_days: how long labels take. A fraud that was reported later than this and after `as_of` counts as honest.
+        period_days: a week's, or those of another period.
 
     Returns:
-        `week` (its first day), `transactions`, `alerts`, `labels` (`arrived` or `waiting`); for a week whose labels
-        have arrived also `frauds`, `average_precision`, and `recall` and `precision` with Wilson's intervals.
+        `from` (its first day), `days` (fewer in the last where it is not whole), `transactions`, `alerts`, `labels`
+        (`arrived` or `waiting`); for a week whose labels have arrived also `frauds`, `average_precision`, and `recall`
+        and `precision` with Wilson's intervals.
     """
     rows, known = [], labels.known(table, as_of)
-    for begin in _weeks(start, table["datetime"].max()):
-        end = begin + timedelta(days=WEEK_DAYS)
-        of_week = table.select(pl.col("datetime").is_between(begin, end, closed="left")).to_series().to_numpy()
+    for begin, until in _periods(start, end, timedelta(days=period_days)):
+        of_week = table.select(pl.col("datetime").is_between(begin, until, closed="left")).to_series().to_numpy()
         scores = probabilities[of_week]
         alert = scores >= threshold
-        row: dict[str, Any] = {"week": f"{begin:%Y-%m-%d}", "transactions": len(scores), "alerts": int(alert.sum())}
-        if end + timedelta(days=delay_days) > as_of:
+        row: dict[str, Any] = {
+            "from": f"{begin:%Y-%m-%d}",
+            "days": round((until - begin) / timedelta(days=1), 2),
+            "transactions": len(scores),
+            "alerts": int(alert.sum()),
+        }
+        if until + timedelta(days=delay_days) > as_of:
             rows.append(row | {"labels": "waiting"})
             continue
         fraud = known[of_week] == 1
@@ -142,11 +151,24 @@ def weekly(
 def of_test(
     table: pl.DataFrame, fold: Fold, probabilities: Floats, threshold: float, config: Data
 ) -> list[dict[str, Any]]:
-    """Return `weekly` for what `fold` is judged on, in hindsight: with all labels that came within the delay."""
+    """Return `weekly` for what `fold` is judged on, in hindsight: with all labels that came within the delay.
+
+    All of them have arrived, so the rows do not say it.
+    """
     delay = config.label_delay_days
     as_of = fold.test_end + timedelta(days=delay)
     chosen = table[fold.test]
-    return weekly(chosen, probabilities, threshold, start=fold.test_start, as_of=as_of, delay_days=delay)
+    rows = weekly(
+        chosen,
+        probabilities,
+        threshold,
+        start=fold.test_start,
+        end=fold.test_end,
+        as_of=as_of,
+        delay_days=delay,
+        period_days=_period_days(config),
+    )
+    return [{name: value for name, value in row.items() if name != "labels"} for row in rows]
 
 
 def monitor(folder: Path, output: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -178,13 +200,17 @@ def monitor(folder: Path, output: Path, overrides: Sequence[str] = ()) -> dict[s
     X_before, X_after = (found.filter(rows).cast(pl.Float32).to_numpy(order="c") for rows in (before, after))
     scores = tuple(run.decision.probabilities(run.model.logits(X)) for X in (X_before, X_after))
     moved = stability(run.features, X_before, X_after, scores)
+    layout = formats.of(run.config.data.source)
+    end = _midnight(table["datetime"][-1]) + timedelta(days=layout.period_days if layout else 1)
     weeks = weekly(
         table.filter(after),
         scores[1],
         run.decision.threshold,
         start=later,
-        as_of=_day_after(table["datetime"][-1]),
+        end=end,
+        as_of=end,
         delay_days=run.config.data.label_delay_days,
+        period_days=_period_days(run.config.data),
     )
     facts = {
         "run": str(folder),
@@ -209,16 +235,17 @@ def draw(rows: list[dict[str, Any]], weeks: list[dict[str, Any]]) -> list[dict[s
             caption="Against the training window, in its tenths. Below 0.1 is called stable, above 0.25 moved far.",
         )
     ]
-    judged = [row for row in weeks if row["labels"] == "arrived" and row["frauds"]]
+    judged = [row for row in weeks if row.get("frauds")]
     if judged:
-        waiting = sum(row["labels"] == "waiting" for row in weeks)
+        waiting = sum(row.get("labels") == "waiting" for row in weeks)
+        others = f"; {waiting} more wait for theirs" if waiting else ""
         figures.append(
             figure.interval(
-                "How good it is, week by week",
+                "How good it is over time",
                 [
                     figure.series(
                         name,
-                        [row["week"] for row in judged],
+                        [row["from"] for row in judged],
                         [row[name]["value"] for row in judged],
                         [row[name]["low"] for row in judged],
                         [row[name]["high"] for row in judged],
@@ -226,8 +253,8 @@ def draw(rows: list[dict[str, Any]], weeks: list[dict[str, Any]]) -> list[dict[s
                     for name in ("recall", "precision")
                 ],
                 x_label="share, with its 95 % interval",
-                y_label="week from",
-                caption=f"Weeks whose labels have arrived; {waiting} more wait for theirs.",
+                y_label="from",
+                caption=f"Periods of {judged[0]['days']:g} days whose labels have arrived{others}.",
             )
         )
     return figures
@@ -247,10 +274,16 @@ def _windows(
     return before, after
 
 
-def _day_after(moment: datetime) -> datetime:
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _weeks(start: datetime, last: Any) -> list[datetime]:
-    whole = (_day_after(last) - start).days // WEEK_DAYS if last is not None else 0
-    return [start + timedelta(days=WEEK_DAYS * number) for number in range(whole)]
+def _period_days(config: Data) -> int:
+    """Return a week's days, or those of what a moment in the data stands for, where that is longer."""
+    layout = formats.of(config.source)
+    return max(WEEK_DAYS, layout.period_days if layout else 1)
+
+
+def _periods(start: datetime, end: datetime, length: timedelta) -> list[tuple[datetime, datetime]]:
+    begins = [start + length * number for number in range(max(0, -((start - end) // length)))]
+    return [(begin, min(begin + length, end)) for begin in begins]

@@ -145,6 +145,7 @@ def train(
             known = (decision.probabilities(fitted.logits(train_on.X)), probabilities)
             run.dataset["stability"] = monitor.stability(X.columns, train_on.X, test_on.X, known)
             weeks = monitor.of_test(table, latest, probabilities, decision.threshold, config.data)
+            run.dataset["performance_by_period"] = weeks
             run.figures += monitor.draw(run.dataset["stability"], weeks) + retrain.draw(compared)
 
         with run.phase("finalise"):
