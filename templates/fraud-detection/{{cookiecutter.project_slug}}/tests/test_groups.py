@@ -38,11 +38,19 @@ def test_ages_come_in_their_order() -> None:
     assert ["age=0 to 6", "age=7 to 29", "age=30 to 89", "age=90 and more"] == [row["slice"] for row in rows]
 
 
-def test_columns_with_many_values_are_no_groups() -> None:
-    """Thirteen merchant categories would be a list, not a comparison; a channel is one."""
-    many = pl.concat([table(mcc=[str(i + 6 * part) for i in range(6)], channel=["pos"] * 6) for part in range(3)])
-    assert ["channel", "amount_quartile", "account_age_days"] == list(groups.of(many, np.arange(18)))
-    assert "mcc" in groups.of(many, np.arange(12))
+def test_the_rarer_of_many_values_are_one_group() -> None:
+    """Of fifteen countries eleven are told apart and four are `other`; of twelve, all; a missing one is none."""
+    codes = [f"C{number:02}" for number in range(15)]
+    many = pl.concat([table(country=codes[part : part + 6]) for part in (0, 0, 3, 6, 9)])
+    found = groups.of(many, np.arange(30))["country"]
+    # Seen twice or more: C00 to C11; of those the last, by the alphabet, is one too many.
+    assert [*codes[:11], "other"] == found.unique().sort().to_list()
+    assert 30 == len(found)
+    assert found.filter(many["country"] >= "C11").to_list() == ["other"] * int((many["country"] >= "C11").sum())
+    twelve = many.filter(pl.col("country") < "C12")
+    assert twelve["country"].equals(groups.of(twelve, np.arange(len(twelve)))["country"])
+    gaps = many.with_columns(country=pl.when(pl.col("amount") > 1).then("country"))
+    assert 5 == groups.of(gaps, np.arange(30))["country"].null_count()
 
 
 def test_false_positive_rate_is_of_the_honest() -> None:

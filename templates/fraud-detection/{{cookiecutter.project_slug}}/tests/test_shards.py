@@ -96,6 +96,9 @@ def test_training_from_disk_scores_as_in_memory(
     value = found["scores"]["average_precision"]["value"]
     assert expected["scores"]["average_precision"]["value"] == pytest.approx(value, abs=0.05)
     assert expected["model"]["trees"] > 1
+    groups = [[row["slice"] for row in each["slices"]] for each in (expected, found)]
+    assert groups[0] == groups[1]
+    assert {"channel=online", "portfolio=A"} < set(groups[1])
     assert not (Path(answer["run"]) / "shards").exists()
 
 

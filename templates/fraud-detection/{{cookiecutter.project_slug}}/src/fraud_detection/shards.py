@@ -1,6 +1,6 @@
 """Transactions beyond memory (`train.external_memory`): read file by file, features made part by part, rows on disk.
 
-In memory stay the columns that time, cards and labels are judged by, some 50 bytes a transaction, and the days that
+In memory stay the columns that time, cards and labels are judged by, some 70 bytes a transaction, and the days that
 are evaluated; features and training rows lie in Parquet files, one a day. The numbers are those of `features.compute`:
 its windows look at one card, one terminal or one device at a time, so each is made from whole cards, terminals or
 devices, a share of them after the other.
@@ -32,7 +32,7 @@ PARTIES = {
     "terminal_id": ("terminal_id", "fraud", "labelled_at"),
     "device_id": ("device_id", "customer_id"),
 }
-IN_MEMORY = (*data.TABLE, "true_fraud")
+IN_MEMORY = (*data.TABLE, *data.CONTEXT, "true_fraud")
 
 
 def folder(run: Run) -> Path:
@@ -67,10 +67,13 @@ def load(config: Data, run: Run, quarantine: Quarantine) -> tuple[pl.DataFrame, 
         rows = rows.join(repeated, on=("_file", files.ROW), how="anti").sort("datetime", "transaction_id")
         days.append(folder(run) / "days" / f"{day}.parquet")
         rows.drop("_file", files.ROW).write_parquet(days[-1])
-        table.append(rows.select(name for name in IN_MEMORY if name in rows.columns))
+        kept = rows.select(name for name in IN_MEMORY if name in rows.columns)
+        context = [name for name in data.CONTEXT if name in kept.columns]
+        table.append(kept.with_columns(pl.col(name).cast(pl.Categorical) for name in context))
     shutil.rmtree(folder(run) / "read", ignore_errors=True)
     data.accept(sum(map(len, table)), config, quarantine)
-    return pl.concat(table), days
+    # A column that only some files have is empty in the days of the others.
+    return pl.concat(table, how="diagonal"), days
 
 
 def compute(days: list[Path], config: Data, run: Run, part_rows: int = PART_ROWS) -> Shards:
