@@ -100,6 +100,7 @@ def test_scores_are_what_their_names_say(examples: Examples) -> None:
         "average_precision": average_precision_score(examples.y, probabilities),
         "auc_roc": roc_auc_score(examples.y, probabilities),
         "card_precision_at_4": handbook_card_precision(*rows, 4),
+        "mean_score_over_prevalence": probabilities.sum() / fraud.sum(),
         "recall": caught / fraud.sum(),
         "precision": caught / alert.sum(),
         "false_positive_rate": (alert & ~fraud).sum() / (~fraud).sum(),
@@ -127,3 +128,15 @@ def test_slices_count_what_is_in_them(examples: Examples) -> None:
         assert (len(fraud), fraud.sum()) == (row["transactions"], row["frauds"])
         assert row["recall"]["value"] == pytest.approx((fraud & alert).sum() / fraud.sum())
         assert row["precision"]["value"] == pytest.approx((fraud & alert).sum() / alert.sum())
+
+
+def test_mean_score_is_held_against_the_prevalence(examples: Examples) -> None:
+    """1 for probabilities that are right on average, 2 for twice as high, with an interval and a note."""
+    prevalence = float(examples.y.mean())
+    for factor in (1.0, 2.0):
+        flat = np.full(len(examples.y), factor * prevalence)
+        scores = metrics.score(examples, flat, 0.5, Report(resamples=50), seed=0)
+        found = scores["mean_score_over_prevalence"]
+        assert pytest.approx(factor) == found["value"]
+        assert found["low"] < factor < found["high"]
+    assert "mean_score_over_prevalence" in metrics.notes(Report())

@@ -102,6 +102,7 @@ def score(examples: Examples, probabilities: Floats, threshold: float, config: R
             "auc_roc": ranking.auc_roc(weights),
             f"card_precision_at_{k}": cards.precision_at_k(k, card_weights),
             **{f"recall_at_{level:.1%}_fpr": ranking.recall_at_fpr(weights, level) for level in FPR_LEVELS},
+            "mean_score_over_prevalence": _ratio(float(weights @ probabilities), frauds),
             "recall": _ratio(caught, frauds),
             "precision": _ratio(caught, alerts),
             "false_positive_rate": _ratio(alerts - caught, rows - frauds),
@@ -119,6 +120,7 @@ def notes(config: Report) -> dict[str, str]:
     k, cost = config.alert_budget_per_day, f"{config.review_cost:g}"
     return {
         f"card_precision_at_{k}": f"Share of compromised cards among the {k} most suspicious of a day, mean over days.",
+        "mean_score_over_prevalence": "1: the probabilities add up to the frauds there were; above 1: too high.",
         "cost_per_1000_transactions": f"Missed fraud amounts plus {cost} for each alert, in the currency of the data.",
         "savings": "Share of the fraud amount that the alerts save, reviews paid; 0 is doing nothing.",
         "savings_of_possible": "The same as a share of what perfect knowledge would save.",
