@@ -6,6 +6,15 @@ from typing import Any
 
 from paceline import card
 
+FACTORS = {  # what scores are sliced by, in words
+    "channel": "channel",
+    "country": "country",
+    "mcc": "merchant category",
+    "portfolio": "portfolio",
+    "amount_quartile": "amount",
+    "account_age_days": "age of the customer relationship",
+}
+
 
 def model_card(record: dict[str, Any]) -> str:
     """Return MODEL_CARD.md for a run, from its record."""
@@ -26,7 +35,7 @@ def model_card(record: dict[str, Any]) -> str:
             "Patterns change: figures hold for the test days given, and fall as time passes without retraining.",
             "Calibration and threshold come from the model of the earlier fold and are carried over to the final one.",
         ),
-        factors=("channel", "country", "merchant category", "amount", "age of the customer relationship"),
+        factors=_factors(record),
         ethical_considerations=(
             "False alerts fall on people: compare the false positive rates by group, under Quantitative analyses, "
             "before it is used, and read the intervals: a group with few transactions proves little either way.",
@@ -37,7 +46,8 @@ def model_card(record: dict[str, Any]) -> str:
 
 def data_card(record: dict[str, Any]) -> str:
     """Return DATA_CARD.md for the data of a run, from its record."""
-    simulated = record["config"]["data"]["source"] == "synthetic"
+    config = record["config"]["data"]
+    simulated = config["source"] == "synthetic"
     return card.data_card(
         record,
         title="Card transactions",
@@ -52,7 +62,8 @@ def data_card(record: dict[str, Any]) -> str:
             else ("Write here from which systems they come, over what time, and on which legal basis.",)
         ),
         preprocessing=(
-            "Times are in UTC; one without a zone was taken as UTC. Rows that could not be used are in the quarantine.",
+            f"Times are in UTC; one without a zone was taken as {config['time_zone']}.",
+            "Rows that could not be used are in the quarantine.",
             "A label counts from the moment it arrived. Where none is given it arrives after data.label_delay_days.",
             "A fraud that nobody reported is labelled honest: the share of frauds is that of reported frauds.",
         ),
@@ -68,3 +79,9 @@ def data_card(record: dict[str, Any]) -> str:
             "The figures above are of the run named at the top; every run writes them again from what it read.",
         ),
     )
+
+
+def _factors(record: dict[str, Any]) -> tuple[str, ...]:
+    """Return the factors that the data have, and so the scores were sliced by."""
+    sliced = {str(row["slice"]).partition("=")[0] for row in record.get("slices") or ()}
+    return tuple(name for column, name in FACTORS.items() if column in sliced)
