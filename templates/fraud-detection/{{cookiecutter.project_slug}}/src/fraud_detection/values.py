@@ -6,6 +6,9 @@ import polars as pl
 
 from paceline.errors import PacelineError
 
+# Of text, the likeliest first; a time may have a zone, and may lack seconds.
+FORMS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%d")
+
 
 def ids(values: pl.Series) -> pl.Series:
     """Return whole numbers as Int64 and anything else as text, empty text as null."""
@@ -69,7 +72,7 @@ def moments(values: pl.Series, time_zone: str) -> tuple[pl.Series, pl.Series]:
     words = text(values).str.replace(" ", "T", literal=True)
     found = pl.repeat(None, len(words), dtype=pl.Datetime("us"), eager=True)
     nowhere = pl.repeat(False, len(words), eager=True)
-    for form in ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M", "%Y-%m-%d"):
+    for form in FORMS:
         open_rows = (found.is_null() & ~nowhere & words.is_not_null()).arg_true()
         if not len(open_rows):
             break
