@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import xgboost
+from sklearn.metrics import average_precision_score
 
-from fraud_detection import data, synthetic
-from fraud_detection.config import Data
+from fraud_detection import data, examples, features, model, synthetic
+from fraud_detection.config import Config, Data
+from fraud_detection.population import PORTFOLIOS
+from fraud_detection.splits import PrequentialSplit
+from paceline import device
 from paceline.quarantine import Quarantine
 
 SMALL = Data(customers=200, terminals=150, days=60)
@@ -125,6 +131,35 @@ def test_seasons_and_drift_show() -> None:
     first, last = table.head(table.height // 4), table.tail(table.height // 4)
     assert (first["channel"] == "online").mean() + 0.05 < (last["channel"] == "online").mean()  # type: ignore[operator] # numbers
     assert 1.15 * int(first["fraud"].sum()) < int(last["fraud"].sum())
+
+
+def test_prices_rise_by_the_years_inflation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the same payments without inflation, honest ones cost 4 % (as a logarithm) more with each year."""
+    config = Data(customers=100, terminals=100, days=400)
+    risen = synthetic.generate(config)
+    monkeypatch.setitem(PORTFOLIOS, "A", replace(PORTFOLIOS["A"], inflation_yearly=0.0))
+    flat = synthetic.generate(config)
+    honest = ((risen["scenario"] == 0) & (flat["amount"] > 5)).to_numpy()  # cents are rounded: small ones say little
+    day = ((risen["datetime"] - datetime(2025, 1, 1)).dt.total_days() / 365.25).to_numpy()[honest]
+    rise = np.log(risen["amount"].to_numpy() / flat["amount"].to_numpy())[honest]
+    np.testing.assert_allclose(0.04 * day, rise, atol=0.003)
+    assert day.max() > 1
+
+
+def test_default_is_hard_and_worth_more_than_a_straight_line() -> None:
+    """Logistic regression finds part of it, trees find more, and neither finds all: no feature gives it away."""
+    config = Config()
+    table = synthetic.generate(config.data)
+    fold = PrequentialSplit(table, config.data).final()
+    train_on, test_on = examples.divide(table, features.compute(table, config.data), fold)
+    floor = average_precision_score(test_on.y, model.Linear.fit(train_on, l2=config.train.l2).logits(test_on.X))
+    parameters = model.boosting_parameters(config, device.cpu_only("cpu", ""), train_on.names)
+    rows = xgboost.QuantileDMatrix(train_on.X, train_on.y, max_bin=config.model.max_bin)
+    trees = average_precision_score(test_on.y, xgboost.train(parameters, rows, 80).inplace_predict(test_on.X))
+    assert 0.1 < floor < 0.6
+    assert floor + 0.01 < trees < 0.8
+    alone = [max(average_precision_score(test_on.y, sign * column) for sign in (1, -1)) for column in test_on.X.T]
+    assert max(alone) < floor
 
 
 def test_portfolios_differ() -> None:
