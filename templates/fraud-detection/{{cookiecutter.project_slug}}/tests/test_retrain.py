@@ -134,7 +134,9 @@ def test_comparison_shows_a_difference_only_where_there_is_one() -> None:
     judged, rng = evaluated(), np.random.default_rng(1)
     good = judged.y + rng.normal(0, 0.4, len(judged.y))
     scores = {"scratch": rng.normal(size=len(good)), "pooled": good, "continue": good + rng.normal(0, 0.01, len(good))}
-    rows = retrain.compare(judged, scores, dict.fromkeys(scores, 1.0), resamples=200, seed=0)
+    seconds = {"scratch": 2.0, "pooled": 5.0, "continue": None}
+    rows = retrain.compare(judged, scores, seconds, resamples=200, seed=0)
+    assert {"scratch": 3.0, "pooled": 0.0, "continue": None} == {row["way"]: row["seconds_saved"] for row in rows}
     shown = {row["way"]: row["shown"] for row in rows}
     assert {"pooled": False, "continue": False, "scratch": True} == shown
     behind = rows[-1]["behind_the_best"]
@@ -165,6 +167,17 @@ def test_advice_without_times_has_none() -> None:
     """After a resume the time of an earlier session's way is unknown; no figure is made up."""
     rows = [{"way": "pooled", "shown": False, "seconds": None}, {"way": "scratch", "shown": False, "seconds": 2.0}]
     assert "Take pooled. No difference shown to scratch." == retrain.advice(rows)
+
+
+def test_advice_says_what_time_the_way_saves() -> None:
+    """Against training on old and new together; where it takes longer nothing is saved, and nothing said."""
+    rows = [
+        {"way": "continue", "shown": False, "seconds": 2.0, "seconds_saved": 7.04},
+        {"way": "pooled", "shown": True, "seconds": 9.04, "seconds_saved": 0.0},
+    ]
+    expected = "Take continue. It is better than pooled. It saves 7.0 s against pooled."
+    assert expected == retrain.advice(rows)
+    assert "saves" not in retrain.advice([rows[0] | {"seconds_saved": -1.0}, rows[1]])
 
 
 def test_history_is_of_the_way_taken(earlier_run: Path, tmp_path: Path) -> None:
