@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -102,6 +103,18 @@ def test_more_bad_rows_than_allowed_are_refused_with_count_and_example(tmp_path:
     ):
         assert part in str(refusal.value)
     assert 20 == load(path, share=0.1)[0].height
+
+
+@pytest.mark.parametrize(("bad", "refused"), [(1, False), (2, True)])
+def test_one_bad_row_in_a_hundred_is_allowed_by_default(bad: int, refused: bool, tmp_path: Path) -> None:
+    """At the default share one of a hundred is set apart, and two are too many."""
+    lines = [f"{index},2025-01-{1 + index % 28:02} 10:00:00,c{index % 7},1,5.00,0" for index in range(100 - bad)]
+    path = csv(
+        tmp_path / "cards.csv", [*lines, *(f"b{index},2025-01-01 10:00:00,c1,1,-4.00,0" for index in range(bad))]
+    )
+    asked = Data(source="table", path=str(path), columns=COLUMNS)
+    with pytest.raises(PacelineError, match="2 of 100") if refused else nullcontext():
+        data.load(asked, Quarantine())
 
 
 def test_every_quarantined_row_is_listed_apart(tmp_path: Path) -> None:
