@@ -343,7 +343,7 @@ def test_audit_says_what_is_in_the_table(tmp_path: Path) -> None:
     lines = [*GOOD, "98,2025-01-28 10:00:00,c1,1,5.00,", "99,2025-01-01 10:00:00,c1,1,-5.00,0"]
     table = data.load(config(csv(tmp_path / "a.csv", lines)), quarantine)
     sheet = data.audit(table, quarantine)
-    assert {"honest": 18, "fraud": 2, "unlabelled": 1} == sheet["classes"]
+    assert {"genuine": 18, "fraud": 2, "unlabelled": 1} == sheet["classes"]
     assert 0.1 == sheet["prevalence"]
     assert (datetime(2025, 1, 1, 10), datetime(2025, 1, 28, 10)) == (sheet["first"], sheet["last"])
     assert (7, 5, 21) == (sheet["customers"], sheet["terminals"], sheet["days_with_transactions"])

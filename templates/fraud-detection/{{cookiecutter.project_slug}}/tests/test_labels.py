@@ -32,7 +32,7 @@ def config(folder: Path, statements: list[str], *, fraud: str = "") -> Data:
         labels_path=str(folder / "labels.csv"),
         columns=Columns(fraud=fraud),
         max_quarantined_share=1,
-        unstated_honest=False,
+        unstated_genuine=False,
     )
 
 
@@ -162,17 +162,17 @@ def test_an_assumed_arrival_gives_way_to_a_statement(tmp_path: Path) -> None:
 
 def test_what_no_statement_names_is_honest_after_the_delay_and_until_one_does(tmp_path: Path) -> None:
     """In a feed of frauds alone: nothing is known before the delay, honest from then on, a late fraud only later."""
-    given = config(tmp_path, ["0,1,2025-03-03", "1,1,2025-03-20"]).model_copy(update={"unstated_honest": True})
+    given = config(tmp_path, ["0,1,2025-03-03", "1,1,2025-03-20"]).model_copy(update={"unstated_genuine": True})
     table, quarantine = load(given)
     assert [-1, 1, 1] == [known(table, day)[0] for day in (2, 3, 30)]
     assert [-1, 0, 1] == [known(table, day)[1] for day in (8, 9, 20)]
     assert [-1, 0, 0] == [known(table, day)[2] for day in (9, 10, 30)]
     assert [1, 1, 0, 0, 0, 0] == table["fraud"].to_list()
     assert [False, False, True, True, True, True] == table[labels.ASSUMED].to_list()
-    assert 4 == data.audit(table, quarantine)["assumed_honest"]
+    assert 4 == data.audit(table, quarantine)["assumed_genuine"]
 
 
-def feed(folder: Path, *, unstated_honest: bool, honest: int = 0) -> tuple[pl.DataFrame, Data]:
+def feed(folder: Path, *, unstated_genuine: bool, honest: int = 0) -> tuple[pl.DataFrame, Data]:
     """Return simulated payments whose label file names the frauds, and `honest` others, with its configuration."""
     given = Data(customers=600, terminals=500, days=105, unreported_share=0.0, false_report_share=0.0)
     made = synthetic.generate(given).with_columns(row=pl.int_range(pl.len()))
@@ -186,7 +186,7 @@ def feed(folder: Path, *, unstated_honest: bool, honest: int = 0) -> tuple[pl.Da
             "path": str(folder / "payments.parquet"),
             "labels_path": str(folder / "labels.parquet"),
             "columns": Columns(fraud=""),
-            "unstated_honest": unstated_honest,
+            "unstated_genuine": unstated_genuine,
         }
     )
     return data.load(config, Quarantine()), config
@@ -194,7 +194,7 @@ def feed(folder: Path, *, unstated_honest: bool, honest: int = 0) -> tuple[pl.Da
 
 def test_a_feed_of_frauds_alone_divides_as_full_labels_do(tmp_path: Path) -> None:
     """The windows hold every row, the frauds known by then, and say how many are honest by assumption."""
-    table, config = feed(tmp_path, unstated_honest=True)
+    table, config = feed(tmp_path, unstated_genuine=True)
     full = synthetic.generate(Data(customers=600, terminals=500, days=105, unreported_share=0, false_report_share=0))
     fold, expected = (PrequentialSplit(each, config).final() for each in (table, full))
     assert expected.train.tolist() == fold.train.tolist()
@@ -203,15 +203,15 @@ def test_a_feed_of_frauds_alone_divides_as_full_labels_do(tmp_path: Path) -> Non
     assert expected.test_labels.tolist() == fold.test_labels.tolist()
     assert [] == fold.doubts()
     honest = int((full["fraud"].to_numpy()[fold.train] == 0).sum())
-    assert honest == fold.state()["train_assumed_honest"]
+    assert honest == fold.state()["train_assumed_genuine"]
 
 
 def test_what_is_left_out_is_said_with_its_share_and_the_way_back(tmp_path: Path) -> None:
     """Where unnamed rows are left out, a window of frauds alone names the setting, and a thin one is doubted."""
-    table, config = feed(tmp_path, unstated_honest=False)
-    with pytest.raises(PacelineError, match=r"more have no label: .*set data\.unstated_honest = true"):
+    table, config = feed(tmp_path, unstated_genuine=False)
+    with pytest.raises(PacelineError, match=r"more have no label: .*set data\.unstated_genuine = true"):
         PrequentialSplit(table, config).final()
-    table, config = feed(tmp_path, unstated_honest=False, honest=2_000)
+    table, config = feed(tmp_path, unstated_genuine=False, honest=2_000)
     fold = PrequentialSplit(table, config).final()
     (training, later) = fold.doubts()
     out = fold.state()["train_unlabelled_left_out"]
@@ -222,7 +222,7 @@ def test_what_is_left_out_is_said_with_its_share_and_the_way_back(tmp_path: Path
 
 def test_a_training_row_is_kept_by_what_was_stated_by_then(tmp_path: Path) -> None:
     """With unnamed rows left out, a statement made once the test has begun brings no row into training."""
-    table, config = feed(tmp_path, unstated_honest=False, honest=2_000)
+    table, config = feed(tmp_path, unstated_genuine=False, honest=2_000)
     fold = PrequentialSplit(table, config).final()
     stated = table["labelled_at"].to_physical().to_numpy()[fold.train]
     assert int(stated.max()) <= labels.us(fold.test_start)

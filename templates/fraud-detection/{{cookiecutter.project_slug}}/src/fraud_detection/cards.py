@@ -31,7 +31,7 @@ def model_card(record: dict[str, Any]) -> str:
             "Transactions of another portfolio than the one it was trained on, before it is evaluated there.",
         ),
         limits=(
-            "It learns only frauds that were reported; unreported ones count as honest in training and in the test.",
+            "It learns only frauds that were reported; unreported ones count as genuine in training and in the test.",
             "Patterns change: figures hold for the test days given, and fall as time passes without retraining.",
             "Calibration and threshold come from the model of the earlier fold and are carried over to the final one.",
         ),
@@ -65,7 +65,7 @@ def data_card(record: dict[str, Any]) -> str:
             f"Times are in UTC; one without a zone was taken as {config['time_zone']}.",
             "Rows that could not be used are in the quarantine.",
             "A label counts from the moment it arrived. Where none is given it arrives after data.label_delay_days.",
-            "A fraud that nobody reported is labelled honest: the share of frauds is that of reported frauds.",
+            "A fraud that nobody reported is labelled genuine: the share of frauds is that of reported frauds.",
         ),
         uses=("Training and judging models that rank transactions for review.",),
         not_for=(

@@ -57,8 +57,8 @@ class Data(Section):
     labels_path: str = Field(
         "", description="label files of their own, where labels come late or change: see labels.py"
     )
-    unstated_honest: bool = Field(
-        True, description="labels_path: what no statement names is honest after label_delay_days; false: left out"
+    unstated_genuine: bool = Field(
+        True, description="labels_path: what no statement names is genuine after label_delay_days; false: left out"
     )
     time_zone: str = Field("UTC", description="of times without a zone; one that clocks skip or repeat is quarantined")
     extra_numbers: tuple[str, ...] = Field((), description="table: columns taken as features, as they are")
@@ -76,7 +76,7 @@ class Data(Section):
     )
     seed: int = Field(0, ge=0, description="synthetic: the same seed makes the same transactions")
     unreported_share: float = Field(0.05, ge=0, lt=1, description="synthetic: frauds that are never reported")
-    false_report_share: float = Field(0.0002, ge=0, lt=1, description="synthetic: honest ones reported as fraud")
+    false_report_share: float = Field(0.0002, ge=0, lt=1, description="synthetic: genuine ones reported as fraud")
     label_delay_days: int = Field(7, ge=0, le=365, description="days until a transaction's label can be used")
     windows_days: Windows = Field((1, 7, 30), description="of the spending and risk features")
     test_start: Day = Field("", description="first day of the test; empty: latest")
@@ -148,7 +148,7 @@ class Report(Section):
 
     threshold: Literal["cost", "alert_budget", "max_fpr"] = Field("cost", description="cost | alert_budget | max_fpr")
     alert_budget_per_day: int = Field(20, ge=1, description="cards a day that can be called; k of card precision at k")
-    max_fpr: float = Field(0.005, gt=0, lt=1, description="share of honest transactions that may be stopped")
+    max_fpr: float = Field(0.005, gt=0, lt=1, description="share of genuine transactions that may be stopped")
     review_cost: float = Field(5.0, ge=0, description="cost of looking at one alert, in the currency of the amounts")
     resamples: int = Field(300, ge=0, description="of the bootstrap over customers; 0: no intervals")
 

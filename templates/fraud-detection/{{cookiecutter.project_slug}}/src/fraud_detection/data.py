@@ -128,7 +128,7 @@ def audit(table: pl.DataFrame, quarantine: Quarantine) -> dict[str, Any]:
     per_day = table.group_by(pl.col("datetime").dt.date()).len()["len"]
     return {
         "transactions": table.height,
-        "classes": {"honest": labelled - frauds.height, "fraud": frauds.height, "unlabelled": table.height - labelled},
+        "classes": {"genuine": labelled - frauds.height, "fraud": frauds.height, "unlabelled": table.height - labelled},
         "prevalence": frauds.height / labelled if labelled else None,
         "first": table["datetime"].min(),
         "last": table["datetime"].max(),
@@ -145,7 +145,7 @@ def audit(table: pl.DataFrame, quarantine: Quarantine) -> dict[str, Any]:
             if "customer_id" in table.columns
             else None
         ),
-        **({"assumed_honest": int(table[labels.ASSUMED].sum())} if labels.ASSUMED in table.columns else {}),
+        **({"assumed_genuine": int(table[labels.ASSUMED].sum())} if labels.ASSUMED in table.columns else {}),
         **({"label_noise": _label_noise(table)} if "true_fraud" in table.columns else {}),
         "further_features": [name.removeprefix(formats.EXTRA) for name in _extras(table)],
         "quarantine": quarantine.state(),

@@ -83,7 +83,7 @@ def choose_threshold(config: Report, probabilities: Floats, examples: Examples) 
     """Return the probability from which on a transaction is an alert.
 
     `cost` minimises missed amounts plus reviews; `alert_budget` alerts as many cards a day as can be called;
-    `max_fpr` stops at most that share of the honest transactions.
+    `max_fpr` stops at most that share of the genuine transactions.
     """
     candidates = np.unique(probabilities)[::-1]
     nothing = float(np.nextafter(max(1.0, candidates[0]), 2.0))

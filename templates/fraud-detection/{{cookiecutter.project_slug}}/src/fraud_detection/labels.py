@@ -5,12 +5,12 @@
 about the same transaction replaces it, as when a customer withdraws a claim. A label in the transactions' own file is
 one more statement. At any moment the last one made by then holds; what repeats the one before says nothing new.
 
-A feed of frauds alone says nothing of the rest. With `data.unstated_honest` a transaction counts as honest from
+A feed of frauds alone says nothing of the rest. With `data.unstated_genuine` a transaction counts as genuine from
 `label_delay_days` after it on, until a statement says otherwise; at no moment does that look ahead. Without it, one
 that no statement names is left out of training and judging.
 
 In the table `fraud` and `labelled_at` are the last statement, and `earlier_labels`, there only where some label has
-changed, lists those before it; `label_assumed`, there only with `unstated_honest`, tells what no statement names.
+changed, lists those before it; `label_assumed`, there only with `unstated_genuine`, tells what no statement names.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def load(config: Data, table: pl.DataFrame, quarantine: Quarantine) -> pl.DataFr
     one transaction that contradict each other at the same moment: none of them holds.
 
     Args:
-        config: `labels_path, label_delay_days, unstated_honest, time_zone, max_quarantined_share`.
+        config: `labels_path, label_delay_days, unstated_genuine, time_zone, max_quarantined_share`.
         table: the transactions, with what their own file says.
         quarantine: counts the statements as read, and those that can be used as kept.
 
@@ -121,7 +121,7 @@ def load(config: Data, table: pl.DataFrame, quarantine: Quarantine) -> pl.DataFr
         quarantine.add_many(str(text), ((name, files.place(name, row), shown) for name, row, shown in items))
     kept = stated.filter(pl.col("reason").is_null()).select("row", fraud.cast(pl.Int8), "labelled_at")
     quarantine.count(kept=kept.height)
-    return _restated(table, kept, config.label_delay_days, assume_honest=config.unstated_honest)
+    return _restated(table, kept, config.label_delay_days, assume_genuine=config.unstated_genuine)
 
 
 def _read(config: Data, quarantine: Quarantine) -> pl.DataFrame:
@@ -158,13 +158,13 @@ def _read(config: Data, quarantine: Quarantine) -> pl.DataFrame:
 
 
 def _restated(
-    table: pl.DataFrame, stated: pl.DataFrame, delay_days: int, *, assume_honest: bool = False
+    table: pl.DataFrame, stated: pl.DataFrame, delay_days: int, *, assume_genuine: bool = False
 ) -> pl.DataFrame:
     """Return `table` with further statements: `row` (its number in the table), `fraud`, `labelled_at`.
 
     A label of the table that arrives after exactly `delay_days` is taken for one whose arrival was not known but
-    assumed, so it counts only up to the first statement. With `assume_honest`, what nothing was said of `delay_days`
-    after it is honest from then on.
+    assumed, so it counts only up to the first statement. With `assume_genuine`, what nothing was said of `delay_days`
+    after it is genuine from then on.
     """
     row, moment, fraud = pl.col("row"), pl.col("labelled_at"), pl.col("fraud")
     own = table.select("fraud", "labelled_at", "datetime").with_row_index("row").drop_nulls()
@@ -172,7 +172,7 @@ def _restated(
     outrun = (moment == pl.col("datetime") + pl.duration(days=delay_days)) & (moment >= pl.col("first"))
     own = own.join(first, on="row", how="left", maintain_order="left").filter(~outrun.fill_null(False))
     said = pl.concat([own.select(stated.columns), stated])
-    if assume_honest:
+    if assume_genuine:
         silent = _silent(table, said, delay_days)
         table = table.with_columns(silent["never"].alias(ASSUMED))
         said = pl.concat([said, silent.filter("silent").select(stated.columns)])
@@ -191,7 +191,7 @@ def _restated(
 
 
 def _silent(table: pl.DataFrame, said: pl.DataFrame, delay_days: int) -> pl.DataFrame:
-    """Return a statement for each row, that it is honest `delay_days` after it.
+    """Return a statement for each row, that it is genuine `delay_days` after it.
 
     With `silent`, whether nothing was said of it by then, and `never`, whether nothing ever was.
     """

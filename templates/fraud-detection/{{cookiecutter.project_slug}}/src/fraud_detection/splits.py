@@ -29,13 +29,13 @@ class Fold:
     Attributes:
         name: what the fold is called in messages and reports.
         train: the training rows' numbers in the table, in its order.
-        train_labels: what was known of them at `test_start`: a fraud reported later still counts as honest, one that
+        train_labels: what was known of them at `test_start`: a fraud reported later still counts as genuine, one that
             was withdrawn later as fraud.
         window: the rows of the later window.
         test: those of them that are evaluated: of cards not yet known as compromised on that day.
         test_labels: the labels of `test`, as known when the fold is judged.
         left_out: how many of the training and of the later window have no label and are in none of the above.
-        assumed: how many of `train` and of `window` count as honest because no statement names them.
+        assumed: how many of `train` and of `window` count as genuine because no statement names them.
     """
 
     name: str
@@ -65,8 +65,8 @@ class Fold:
             "removed_known_compromised": len(self.window) - len(self.test),
             "train_unlabelled_left_out": self.left_out[0],
             "test_unlabelled_left_out": self.left_out[1],
-            "train_assumed_honest": self.assumed[0],
-            "test_assumed_honest": self.assumed[1],
+            "train_assumed_genuine": self.assumed[0],
+            "test_assumed_genuine": self.assumed[1],
         }
 
     def doubts(self) -> list[str]:
@@ -182,7 +182,7 @@ class PrequentialSplit:
                     f"The {part} window of the fold '{name}' ({_first(start)} to {_last(end)}) "
                     f"has {len(known):,} transactions and {frauds:,} frauds: one class only.",
                     f"{left_out:,} more have no label: bring labels of both classes"
-                    + (", or set data.unstated_honest = true." if self._config.labels_path else ".")
+                    + (", or set data.unstated_genuine = true." if self._config.labels_path else ".")
                     if left_out
                     else "Lengthen it in [data], or move data.test_start.",
                 )
@@ -200,7 +200,7 @@ class PrequentialSplit:
         first, last = np.searchsorted(self._time, [labels.us(start), labels.us(end)])
         rows = np.arange(first, last)
         known = self._final
-        if known_at is not None and self._config.labels_path and not self._config.unstated_honest:
+        if known_at is not None and self._config.labels_path and not self._config.unstated_genuine:
             known = self._labels.known(len(self._time), labels.us(known_at))
         labelled = rows[known[rows] >= 0]
         return labelled, len(rows) - len(labelled)
