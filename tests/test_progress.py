@@ -49,6 +49,14 @@ def test_steps_that_time_decides_about_are_not_counted_before() -> None:
     assert (30, 13.0) == (plan.total(), plan.seconds_left())
 
 
+def test_what_follows_the_last_stage_is_left_too() -> None:
+    """The line is of the whole run: after the last step there are scores and a report."""
+    plan = Plan({"fit": 10}, after_seconds=7.0)
+    assert plan.seconds_left() is None
+    plan.advance("fit", 10, 2.0)
+    assert 7.0 == plan.seconds_left()
+
+
 def test_nothing_is_left_at_the_end() -> None:
     """The last step of the last stage leaves no second."""
     plan = Plan({"select": 2})
@@ -109,7 +117,7 @@ def test_the_line_shows_what_is_done_left_and_how_good(capsys: pytest.CaptureFix
         progress.step(1, "best auc_roc 0.900")
     line = capsys.readouterr().err.rpartition("\r")[2]
     assert line.startswith("select 1/8 rounds")
-    assert line.rstrip().endswith("gone, at most 03:30 of training left, best auc_roc 0.900")
+    assert line.rstrip().endswith("gone, at most 03:30 left, best auc_roc 0.900")
 
 
 def test_an_early_end_shortens_the_bar(capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,11 +25,13 @@ class Plan:
     Args:
         steps: the number of steps by stage, in order; a stage that may end early counts in full.
         seconds_per_step: the mean of a stage's measured steps; a stage not begun takes the rate of the latest one.
+        after_seconds: what follows the last stage, scores and report.
     """
 
     steps: dict[str, int]
     done: dict[str, float] = field(default_factory=dict)
     seconds_per_step: dict[str, float] = field(default_factory=dict)
+    after_seconds: float = 0.0
 
     def advance(self, stage: str, step: float, seconds_per_step: float) -> None:
         """Say that `step` steps of `stage` are done, at `seconds_per_step`."""
@@ -46,7 +48,7 @@ class Plan:
         return None if budget.AUTO in self.steps.values() else sum(self.steps.values())
 
     def seconds_left(self) -> float | None:
-        """Return the seconds that the steps left take at the measured rates.
+        """Return the seconds that the steps left take at the measured rates, and what follows them.
 
         None before the first measurement, and while time is still to decide how many steps there are.
 
@@ -58,7 +60,7 @@ class Plan:
         if not self.seconds_per_step or self.total() is None:
             return None
         latest = list(self.seconds_per_step.values())[-1]
-        return sum(
+        return self.after_seconds + sum(
             (steps - self.done.get(stage, 0)) * self.seconds_per_step.get(stage, latest)
             for stage, steps in self.steps.items()
         )
@@ -70,11 +72,14 @@ class Progress:
     Args:
         steps: the number of steps by stage, in order.
         unit: what a step is: round, epoch.
+        after_seconds: see `Plan`.
         read: the source of time, replaced in tests.
     """
 
-    def __init__(self, steps: dict[str, int], *, unit: str, read: Callable[[], float] = now) -> None:
-        self.plan = Plan(dict(steps))
+    def __init__(
+        self, steps: dict[str, int], *, unit: str, after_seconds: float = 0.0, read: Callable[[], float] = now
+    ) -> None:
+        self.plan = Plan(dict(steps), after_seconds=after_seconds)
         self._read = read
         self._stage = ""
         self._since = 0.0
@@ -123,7 +128,7 @@ class Progress:
 
     def _draw(self, note: str) -> None:
         left = self.plan.seconds_left()
-        eta = "" if left is None else f", at most {tqdm.format_interval(left)} of training left"
+        eta = "" if left is None else f", at most {tqdm.format_interval(left)} left"
         self._bar.total = self.plan.total()
         self._bar.set_postfix_str(f"{eta.lstrip(', ')}{', ' if eta and note else ''}{note}", refresh=False)
         done = round(sum(self.plan.done.values()), 2)

@@ -67,7 +67,8 @@ def train(
                 run.warn(sentence)
 
         run.pace = duration.follow(config, run, split, ceiling=ceiling, target=target, history=history, made=made)
-        with Progress({"train": duration.most_epochs(config)}, unit="epoch") as progress:
+        after_seconds = run.pace.finalise.seconds
+        with Progress({"train": duration.most_epochs(config)}, unit="epoch", after_seconds=after_seconds) as progress:
             network, inputs, taken, fitted = fit(config, scenes, split, run=run, progress=progress)
         task = network.task
 

@@ -112,7 +112,8 @@ def train(
             history=history,
             made=made,
         )
-        with Progress(retrain.stages(config), unit=model.unit(config)) as progress:
+        after_seconds = run.pace.finalise.seconds
+        with Progress(retrain.stages(config), unit=model.unit(config), after_seconds=after_seconds) as progress:
             way, fitted, compared = retrain.select(config, before, select_on, decide_on, run=run, progress=progress)
             with run.phase("score/decide"):
                 decision = decisions.decide(config.report, fitted.logits(decide_on.X), decide_on)

@@ -72,7 +72,7 @@ def train(
         run.pace = duration.follow(
             config, run, _stages(config), after, ceiling=ceiling, target=target, history=history, made=made
         )
-        with Progress(_stages(config), unit="epoch") as progress:
+        with Progress(_stages(config), unit="epoch", after_seconds=run.pace.finalise.seconds) as progress:
             epochs = _fit(config, backbone, head, network, names, cohort, masks, split, run, progress)
 
         with run.phase("score"):

@@ -94,7 +94,7 @@ def train(
             config, run, stages, after, ceiling=ceiling, target=target, history=history, made=made
         )
         members = []
-        with Progress(stages, unit="epoch") as progress:
+        with Progress(stages, unit="epoch", after_seconds=run.pace.finalise.seconds) as progress:
             for number, (learn_on, watch_on) in enumerate(folds):
                 suffix = f"_{number + 1}" if len(folds) > 1 else ""
                 if number and name != "frozen":
