@@ -192,6 +192,31 @@ def test_a_crash_at_the_rename_leaves_the_earlier_ones(folder: Path, monkeypatch
     assert (20, []) == (found.step, damaged)
 
 
+@pytest.mark.parametrize("renames_before", [0, 1])
+def test_a_crash_while_a_step_is_replaced_loses_neither_checkpoint(
+    folder: Path, renames_before: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the old content and the new, the step is there as it was, and so is the one before it."""
+    left = [renames_before]
+    rename = Path.rename
+
+    def killing(path: Path, target: Path) -> Path:
+        if not left[0]:
+            raise Killed
+        left[0] -= 1
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killing)
+        with pytest.raises(Killed):
+            checkpoint.save(folder, 20, {**FILES, "step": b"new"})
+    found, damaged = checkpoint.latest(folder)
+    assert found is not None
+    assert (20, b"20", []) == (found.step, found.files["step"], damaged)
+    checkpoint.save(folder, 20, {**FILES, "step": b"new"})
+    assert ["00000010", "00000020"] == steps(folder), "what the killed process left is cleared away"
+
+
 def test_a_verified_file_is_read_only_with_its_checksum(tmp_path: Path) -> None:
     """The bytes come out for the right checksum alone."""
     path = tmp_path / "model.ubj"

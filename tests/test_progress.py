@@ -117,7 +117,7 @@ def test_the_line_shows_what_is_done_left_and_how_good(capsys: pytest.CaptureFix
         progress.step(1, "best auc_roc 0.900")
     line = capsys.readouterr().err.rpartition("\r")[2]
     assert line.startswith("select 1/8 rounds")
-    assert line.rstrip().endswith("gone, at most 03:30 left, best auc_roc 0.900")
+    assert line.rstrip().endswith("gone, about 03:30 left, best auc_roc 0.900")
 
 
 def test_an_early_end_shortens_the_bar(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,9 @@
 """Time the use of a trained run on new transactions: features and scoring, and the whole command with its files.
 
 A run is trained on the template's default data. New transactions follow a history of 37 days of the same cards and
-terminals; both are Parquet. Two rates, per new transaction: features (of history and new ones together), scores,
-decisions and reasons; and the whole command, from the start of the process to the written file. Best of three; peak
-memory is the process's.
+terminals, in Parquet. Rates per new transaction: features (of history and new ones together), scores, decisions and
+reasons; and the whole command, from the start of the process to the written file, with the new ones in each format that
+it reads. Best of three; peak memory is the process's.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from paceline.quarantine import Quarantine
 from results import TEMPLATE, save
 
 REPETITIONS = 3
+FORMATS = ("parquet", "csv", "jsonl")
 HISTORY_DAYS = 37  # the longest window and the delay of labels
 COMMAND = [sys.executable, "-m", "fraud_detection"]
 CONFIG = Data(customers=20_000, terminals=10_000, days=76)
@@ -48,23 +49,32 @@ def main() -> None:
                                        if name in table.columns}).write_parquet(folder / f"{part}.parquet")  # fmt: skip
         done = subprocess.run([sys.executable, __file__, run, name], check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 -- this file
         found = json.loads(done.stdout)
-        options = ["--set", "data.source=handbook", "--set", f"data.path={folder / 'history.parquet'}"]
-        words = [*COMMAND, "predict", run, str(folder / "new.parquet"), "--output", str(folder / "out.csv"), *options]
-        seconds, peaks = [], []
-        for _ in range(REPETITIONS):
-            before = time.perf_counter()
-            process = subprocess.Popen(words, cwd=TEMPLATE, stdout=subprocess.DEVNULL)  # noqa: S603 -- this project's own command
-            _, status, usage = os.wait4(process.pid, 0)  # what this process alone has used
-            seconds.append(time.perf_counter() - before)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            if process.returncode:
-                raise subprocess.CalledProcessError(process.returncode, words)
-            peaks.append(usage.ru_maxrss / 1024)
-        found |= {"command_seconds": min(seconds), "command_peak_mb": max(peaks)}
-    for part in ("scoring", "command"):
+        new = pl.read_parquet(folder / "new.parquet")
+        new.write_csv(folder / "new.csv")
+        new.with_columns(pl.col(pl.Datetime).dt.to_string("iso:strict")).write_ndjson(folder / "new.jsonl")
+        for ending in FORMATS:
+            found |= command(run, folder, ending)
+    for part in ("scoring", *FORMATS):
         found[f"{part}_per_second"] = found["transactions"] / found[f"{part}_seconds"]
         print(part, f"{found[f'{part}_per_second']:,.0f} transactions/s, {found[f'{part}_peak_mb']:,.0f} MB peak")
     save("predict", found)
+
+
+def command(run: str, folder: Path, ending: str) -> dict[str, float]:
+    """Return the seconds and the peak memory of the whole command with the new transactions in a file of one format."""
+    options = ["--set", "data.source=handbook", "--set", f"data.path={folder / 'history.parquet'}"]
+    words = [*COMMAND, "predict", run, str(folder / f"new.{ending}"), "--output", str(folder / "out.csv"), *options]
+    seconds, peaks = [], []
+    for _ in range(REPETITIONS):
+        before = time.perf_counter()
+        process = subprocess.Popen(words, cwd=TEMPLATE, stdout=subprocess.DEVNULL)  # noqa: S603 -- this project's own command
+        _, status, usage = os.wait4(process.pid, 0)  # what this process alone has used
+        seconds.append(time.perf_counter() - before)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, words)
+        peaks.append(usage.ru_maxrss / 1024)
+    return {f"{ending}_seconds": min(seconds), f"{ending}_peak_mb": max(peaks)}
 
 
 def child(run_folder: Path, folder: Path) -> None:

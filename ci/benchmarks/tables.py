@@ -93,7 +93,9 @@ def features(result: dict[str, Any]) -> str:
 
 def predict(result: dict[str, Any]) -> str:
     """How fast a trained run scores new transactions."""
-    rows = [("features, scores and reasons", "scoring"), ("the whole command, Parquet to CSV", "command")]
+    rows = [("features, scores and reasons", "scoring")]
+    formats = (("parquet", "Parquet"), ("csv", "CSV"), ("jsonl", "JSON lines"))
+    rows += [(f"the whole command, {name} to CSV", key) for key, name in formats]
     return "\n".join(
         [
             f"**Predicting** {result['transactions']:,} transactions after a history of {result['history']:,}, "

@@ -17,6 +17,7 @@ from paceline import atomic
 from paceline.errors import PacelineError
 
 KEPT = 2
+ASIDE = ".aside.tmp"  # ends the name of a step that is being replaced
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ def save(folder: Path, step: int, files: Mapping[str, bytes]) -> Path:
     earlier ones as they were. Saving a step again replaces it.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    _put_back(folder)
     final = folder / f"{step:08d}"
     temporary = folder / f".{final.name}.{os.getpid()}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -42,7 +44,8 @@ def save(folder: Path, step: int, files: Mapping[str, bytes]) -> Path:
     for name, data in files.items():
         atomic.write_bytes(temporary / name, data)
     atomic.write_json(temporary / "manifest.json", {"step": step, "files": manifest})
-    shutil.rmtree(final, ignore_errors=True)
+    if final.exists():  # aside until the new one has its name: a folder cannot be replaced in one go
+        final.rename(folder / f".{final.name}{ASIDE}")
     temporary.rename(final)
     atomic.sync_folder(folder)
     # A later step is a damaged one that training went on before; a temporary one is of a process that was killed.
@@ -60,6 +63,7 @@ def latest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
         The checkpoint, None where there is no whole one; and a sentence for each damaged one.
     """
     damaged: list[str] = []
+    _put_back(folder)
     for path in reversed(_steps(folder)):
         try:
             return _read(path), damaged
@@ -94,6 +98,16 @@ def read_verified(path: Path, sha256: str) -> bytes:
             f"'{path.name}' does not match its checksum.", "It was damaged or changed; use another run."
         )
     return data
+
+
+def _put_back(folder: Path) -> None:
+    """Give a step that was being replaced when its process was killed its name again, where no other has it."""
+    for aside in folder.glob(f".*{ASIDE}"):
+        final = folder / aside.name.removeprefix(".").removesuffix(ASIDE)
+        if final.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.rename(final)
 
 
 def _steps(folder: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 `Plan` owns the arithmetic and is a pure function of what it is told; `Progress` draws it with tqdm on standard error.
 A bar per epoch, or per stage, would start again and again at an unknown total; this one knows every stage from the
-beginning and only ever over-estimates (a stage that may stop early counts in full until it has stopped).
+beginning, counts one that may stop early in full until it has stopped, and adds what is predicted to follow them.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Progress:
 
     def _draw(self, note: str) -> None:
         left = self.plan.seconds_left()
-        eta = "" if left is None else f", at most {tqdm.format_interval(left)} left"
+        eta = "" if left is None else f", about {tqdm.format_interval(left)} left"
         self._bar.total = self.plan.total()
         self._bar.set_postfix_str(f"{eta.lstrip(', ')}{', ' if eta and note else ''}{note}", refresh=False)
         done = round(sum(self.plan.done.values()), 2)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from medical_imaging import checklist, data, synthetic, train
+from medical_imaging import checklist, data, segmentation, synthetic, train
 from medical_imaging.config import Config
 from paceline import atomic, config, device
 from paceline.errors import PacelineError
@@ -88,14 +89,15 @@ def test_the_checklist_says_what_did_not_happen() -> None:
     assert "As published: 7 for train, 2 for validation; no patient" in text
 
 
+@pytest.mark.parametrize("trains", [train.train, segmentation.train])
 @pytest.mark.parametrize("asked", ["gpu", "tpu"])
 def test_a_device_that_is_not_here_is_refused_before_data_are_read(
-    asked: str, small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trains: Callable[..., Any], asked: str, small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading may take minutes; the error needs none of it, and leaves no run."""
     monkeypatch.setattr(device, "gpus", lambda: ())
     monkeypatch.setattr(data, "load", lambda *given, **named: pytest.fail("data were read"))
     wanted = config.replace(small, {"train.device": asked}, source="test")
     with pytest.raises(PacelineError, match=r"^(A [GT]PU was asked for|XGBoost does not run on a TPU)"):
-        train.train(wanted, runs_folder=tmp_path)
+        trains(wanted, runs_folder=tmp_path)
     assert [] == list(tmp_path.iterdir())

@@ -16,7 +16,7 @@ from medical_imaging.cards import data_card, model_card
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Config
 from medical_imaging.fitting import most_epochs, tuning_epochs, unheard
-from paceline import fit_keras, pace, record, transfer
+from paceline import device, fit_keras, pace, record, transfer
 from paceline.budget import Ceiling
 from paceline.errors import PacelineError
 from paceline.progress import Progress
@@ -45,6 +45,7 @@ def train(
     name, seed = config.model.name, config.train.seed
     if name == "resnet18":
         raise PacelineError("model.name = 'resnet18' gives no maps to outline from.", "Set model.name = 'frozen'.")
+    device.refuse_unusable(config.train.device)
     with record.start(config, runs_folder, name=f"{name}-outlines", command=command, started=started,
                       resume=resume) as run:  # fmt: skip
         with run.phase("data"):
