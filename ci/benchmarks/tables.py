@@ -394,9 +394,10 @@ def demo(result: dict[str, Any]) -> str:
 def estimate(result: dict[str, Any]) -> str:
     """Predictions of the wall time against outcomes, and how budgets were kept."""
     whole, budgets = result["kinds"]["all"], result["budgets"]
+    sessions = "1 session" if result["sessions"] == 1 else f"{result['sessions']} sessions"
     lines = [
         f"**Predicted against actual** wall time: {whole['pairs']} runs of {result['workloads']} workloads in "
-        f"{result['sessions']} sessions, {whole['seconds']:.0f} s each (median); every prediction made in its run, "
+        f"{sessions}, {whole['seconds']:.0f} s each (median); every prediction made in its run, "
         f"after {whole['made_after']:.0%} of it (median), and sealed before the outcome. Other work ran on the "
         f"machine: the median load was {result['load']:.1f} on two cores"
         + (
@@ -431,6 +432,8 @@ def estimate(result: dict[str, Any]) -> str:
                 f"; those cut or filled used {budgets['used_median']:.0%} (median; least {budgets['used_least']:.0%})"
             )
         lines[-1] += f"; {result['refused']} refused as too short." if result["refused"] else "."
+    if failed := len(result["failed"]):
+        lines[-1] += f" {failed} more {'run' if failed == 1 else 'runs'} ended in an error."
     return "\n".join(lines)
 
 
