@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from fraud_detection import cli
@@ -82,6 +83,22 @@ def test_predictions_are_written(call: Call, small: Config, run_folder: Path, tm
     assert found["read"] == found["scored"] == len((tmp_path / "out" / "scored.jsonl").read_text().splitlines())
 
 
+def test_transactions_come_through_a_pipe(
+    call: Call, small: Config, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`-` reads JSON lines from standard input and scores them as the same lines in a file."""
+    from fraud_detection import synthetic
+
+    lines = tmp_path / "day.jsonl"
+    pl.read_parquet(synthetic.write(tmp_path / "days", small.data)[-1]).write_ndjson(lines)
+    assert 0 == call("predict", run_folder, lines, "--output", "file.csv")[0]
+    with lines.open(encoding="utf-8") as pipe:
+        monkeypatch.setattr(sys, "stdin", pipe)
+        code, found, _ = call("predict", run_folder, "-", "--output", "pipe.csv", "--json")
+    assert (0, found["scored"]) == (code, found["read"])
+    assert (tmp_path / "file.csv").read_bytes() == (tmp_path / "pipe.csv").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("expected", "argv"),
     [
@@ -107,7 +124,7 @@ def test_predictions_are_written(call: Call, small: Config, run_folder: Path, tm
         ("'nowhere' is not a run: it has no run.json.", ["train", "--resume", "nowhere"]),
         ("'nowhere' is not a run: it has no run.json.", ["report", "nowhere"]),
         ("There is no run in 'runs'.", ["report"]),
-        ("data.path = 'absent.csv' does not exist.", ["predict", "{run}", "absent.csv"]),
+        ("INPUT = 'absent.csv' does not exist.", ["predict", "{run}", "absent.csv"]),
         ("'x.txt' has an unknown ending.", ["predict", "{run}", "a.csv", "--output", "x.txt"]),
         ("XGBoost does not run on a TPU", ["train", "--config", "{config}", "--device", "tpu"]),
         ("data.test_start is 2031-01-01", ["train", "--config", "{config}", "--set", "data.test_start=2031-01-01"]),

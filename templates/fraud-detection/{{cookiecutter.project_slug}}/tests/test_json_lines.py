@@ -70,3 +70,25 @@ def test_a_file_without_objects_is_refused(tmp_path: Path, content: str, cause: 
     path.write_text(content, encoding="utf-8")
     with pytest.raises(PacelineError, match=cause):
         data.load(Data(source="table", path=str(path)), Quarantine())
+
+
+def test_types_may_change_after_the_first_lines(tmp_path: Path) -> None:
+    """A column that is a number in the first thousand lines and text later is read as text, every value kept."""
+    first = [{**json.loads(lines(1)[0]), "transaction_id": number, "terminal_id": 3} for number in range(1500)]
+    path = tmp_path / "t.jsonl"
+    later = {**first[0], "transaction_id": 1500, "terminal_id": "T7", "amount": 2.25}
+    path.write_text("\n".join(json.dumps(item) for item in [*first, later]), encoding="utf-8")
+    table = data.load(Data(source="table", path=str(path)), Quarantine())
+    assert {"3": 1500, "T7": 1} == dict(table["terminal_id"].value_counts().iter_rows())
+    assert 1500 * 9.5 + 2.25 == table["amount"].sum()
+
+
+def test_a_column_that_only_later_lines_have_is_found(tmp_path: Path) -> None:
+    """The label of a transaction far down is read, the others have none."""
+    unlabelled = [{name: value for name, value in json.loads(lines(1)[0]).items() if name != "fraud"}] * 1500
+    items = [{**item, "transaction_id": number} for number, item in enumerate(unlabelled)]
+    items[-1]["fraud"] = 1
+    path = tmp_path / "t.jsonl"
+    path.write_text("\n".join(json.dumps(item) for item in items), encoding="utf-8")
+    table = data.load(Data(source="table", path=str(path)), Quarantine())
+    assert (1, 1499) == (table["fraud"].sum(), table["fraud"].null_count())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import tempfile
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from paceline import cli
 from paceline.cli import Command
 
 PROGRAM = "fraud-detection"
+PIPE = Path("-")  # as an input: standard input
 
 
 def _data(arguments: Namespace) -> dict[str, Any]:
@@ -84,7 +87,13 @@ def _evaluate(arguments: Namespace) -> dict[str, Any]:
 def _predict(arguments: Namespace) -> dict[str, Any]:
     from fraud_detection import predict
 
-    return predict.predict(arguments.run_folder, arguments.inputs, arguments.output, arguments.overrides)
+    with tempfile.TemporaryDirectory() as folder:
+        piped = Path(folder) / "standard-input.jsonl"
+        if PIPE in arguments.inputs:
+            with piped.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+        inputs = [piped if path == PIPE else path for path in arguments.inputs]
+        return predict.predict(arguments.run_folder, inputs, arguments.output, arguments.overrides)
 
 
 def _monitor(arguments: Namespace) -> dict[str, Any]:
@@ -126,7 +135,11 @@ def _run_argument(parser: ArgumentParser) -> None:
 def _predict_arguments(parser: ArgumentParser) -> None:
     _run_argument(parser)
     parser.add_argument(
-        "inputs", metavar="INPUT", type=Path, nargs="+", help="CSV, Parquet or .jsonl files of transactions"
+        "inputs",
+        metavar="INPUT",
+        type=Path,
+        nargs="+",
+        help="CSV, Parquet or .jsonl files of transactions; - reads JSON lines from standard input",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("predictions.csv"), help=".csv, .parquet or .jsonl (default: %(default)s)"

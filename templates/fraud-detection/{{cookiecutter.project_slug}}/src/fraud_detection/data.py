@@ -174,7 +174,8 @@ def each_file(
             damaged[file] = str(error)
         else:
             yield file.name, _checked(raw, usual, file.name, config, layout, quarantine)
-    files.refuse_damaged(damaged, found, config.max_quarantined_share, quarantine)
+    setting = "data.path" if labelled else "INPUT"
+    files.refuse_damaged(damaged, found, config.max_quarantined_share, quarantine, setting=setting)
 
 
 def accept(rows: int, config: Data, quarantine: Quarantine) -> None:

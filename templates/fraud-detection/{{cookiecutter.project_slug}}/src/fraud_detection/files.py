@@ -201,9 +201,11 @@ def _read_csv(
 def _read_json_lines(
     path: Path, required: Mapping[str, str], optional: Mapping[str, str], quarantine: Quarantine
 ) -> pl.DataFrame:
-    frame, numbers = json_lines.parse(path.read_bytes(), path.name, quarantine)
+    raw = path.read_bytes()
+    names = dict.fromkeys([*required.values(), *optional.values()])
+    frame, numbers = json_lines.parse(raw, path.name, names, quarantine)
     if not numbers:
-        raise DamagedFile("none of its lines is a JSON object" if path.read_bytes().strip() else "it is empty")
+        raise DamagedFile("none of its lines is a JSON object" if raw.strip() else "it is empty")
     wanted = _wanted(path, frame.columns, required, optional)
     quarantine.count(read=frame.height)
     row = pl.Series(ROW, numbers, dtype=pl.Int64)

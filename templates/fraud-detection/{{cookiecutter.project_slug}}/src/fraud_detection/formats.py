@@ -205,7 +205,8 @@ def find(path: Path, source: str, *, labelled: bool) -> list[Path]:
     Raises:
         PacelineError: a format of one file has several there, or IEEE-CIS no file of transactions.
     """
-    found = files.find(path)
+    setting = "data.path" if labelled else "INPUT"
+    found = files.find(path, setting=setting)
     if source == "ieee-cis" and path.is_dir():
         name = f"{'train' if labelled else 'test'}_transaction"
         found = [file for file in found if file.stem == name]
@@ -213,7 +214,7 @@ def find(path: Path, source: str, *, labelled: bool) -> list[Path]:
             raise PacelineError(f"There is no {name}.csv in '{path}'.", "Name its folder, or the file itself.")
     layout = of(source)
     if layout is not None and (layout.single or source == "ieee-cis") and len(found) > 1:
-        raise PacelineError(f"'{path}' holds {len(found)} files, and {source} is one.", "Name one of them: data.path.")
+        raise PacelineError(f"'{path}' holds {len(found)} files, and {source} is one.", f"Name one of them: {setting}.")
     return found
 
 
