@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from fraud_detection import data, synthetic
 from fraud_detection.config import Columns, Data
@@ -459,3 +460,19 @@ def test_one_class_in_a_column_of_labels_is_a_clear_error(tmp_path: Path) -> Non
     table = data.load(config(csv(tmp_path / "a.csv", lines)), Quarantine())
     with pytest.raises(PacelineError, match=r"fold 'validation'.*0 frauds: one class only"):
         PrequentialSplit(table, Data()).validation()
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
+def test_text_is_trimmed_in_every_format(tmp_path: Path, ending: str) -> None:
+    """Spaces around ids and dates, or categories instead of text, give the same table in all formats."""
+    rows = [line.split(",") for line in GOOD]
+    spaced = pl.DataFrame([[f" {value}" for value in row] for row in rows], schema=HEADER.split(","), orient="row")
+    path = tmp_path / f"t.{ending}"
+    match ending:
+        case "csv":
+            spaced.write_csv(path)
+        case "parquet":
+            spaced.with_columns(pl.col("card").cast(pl.Categorical)).write_parquet(path)
+        case "jsonl":
+            spaced.write_ndjson(path)
+    assert_frame_equal(load(csv(tmp_path / "plain.csv", GOOD))[0], load(path)[0])

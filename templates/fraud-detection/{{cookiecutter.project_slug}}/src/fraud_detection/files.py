@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import polars as pl
+from polars import selectors
 
 from fraud_detection import json_lines
 from fraud_detection.config import Columns
@@ -21,6 +22,7 @@ from paceline.quarantine import Quarantine
 
 ROW = "_row"  # the line of a text file, the row of a Parquet file; both from 1 on
 SUFFIXES = (".csv", ".parquet", ".jsonl")
+WORDS = selectors.string() | selectors.categorical() | selectors.enum()
 MALFORMED = "line does not have the header's fields"
 ENCODING = "text is not UTF-8 or holds a NUL"
 DAMAGED = "file cannot be read"
@@ -64,8 +66,9 @@ def read(
 ) -> pl.DataFrame:
     """Return the wanted columns of a file under their standard names, with the row's place in the column `ROW`.
 
-    Columns of a CSV are text, empty fields null; those of the others have their own types. Lines with another number
-    of fields than the header, lines that are no JSON, and lines whose wanted text is damaged, go to `quarantine`.
+    Columns of a CSV are text, those of the others have their own types; text is trimmed, and null where it is empty.
+    Lines with another number of fields than the header, lines that are no JSON, and lines whose wanted text is damaged,
+    go to `quarantine`.
     Columns of `numbers` are Float32 where a file has nothing else in any of them, which saves most of the memory of
     wide files.
 
@@ -84,7 +87,7 @@ def read(
     if suffix == ".csv":
         return _read_csv(path, required, optional, quarantine, numbers)
     reader = _read_json_lines if suffix == ".jsonl" else _read_parquet
-    return reader(path, required, optional, quarantine)
+    return reader(path, required, optional, quarantine).with_columns(_trimmed(WORDS.cast(pl.String)))
 
 
 def place(source: str, row: int) -> str:
@@ -180,7 +183,7 @@ def _read_csv(
     text = frame.select(
         ROW,
         **{
-            name: column if frame.schema[column] == pl.Float32 else pl.col(column).str.strip_chars().replace("", None)
+            name: column if frame.schema[column] == pl.Float32 else _trimmed(pl.col(column))
             for name, column in ((name, f"column_{header.index(column)}") for name, column in wanted.items())
         },
     )
@@ -281,6 +284,10 @@ def _remedy(name: str) -> str:
     if name in Columns.model_fields:
         return f"Set data.columns.{name} with data.source = 'table'."
     return "The layout is the published one; data.extra_numbers and data.extra_categories name columns of a 'table'."
+
+
+def _trimmed(text: pl.Expr) -> pl.Expr:
+    return text.str.strip_chars().replace("", None)
 
 
 def _is_utf8(raw: bytes) -> bool:

@@ -16,7 +16,6 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.neighbors import KDTree
 
 from fraud_detection.config import Data
 from fraud_detection.scenarios import CUSTOMER_DAYS, CUSTOMER_FACTOR, CUSTOMER_SHARE, DAY_S, HIGH_AMOUNT, TERMINAL_DAYS
@@ -87,6 +86,8 @@ def generate(config: Data) -> pl.DataFrame:
 
 def _terminals_near(config: Data, rng: np.random.Generator) -> tuple[Ints, Ints]:
     """Return the terminals near each customer, one customer's after the other's, and how many each has."""
+    from sklearn.neighbors import KDTree  # takes a while to import, and most commands simulate nothing
+
     customers = rng.uniform(0, SIDE, (config.customers, 2))
     terminals = rng.uniform(0, SIDE, (config.terminals, 2))
     near = KDTree(terminals).query_radius(customers, RADIUS)

@@ -7,11 +7,18 @@ import polars as pl
 from paceline.errors import PacelineError
 
 # Of text, the likeliest first; a time may have a zone, and may lack seconds.
-FORMS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%d")
+FORMS = (
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.f%#z",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%dT%H:%M%#z",
+    "%Y-%m-%d",
+)
 
 
 def ids(values: pl.Series) -> pl.Series:
-    """Return whole numbers as Int64 and anything else as text, empty text as null."""
+    """Return whole numbers as Int64 and anything else as text."""
     if values.dtype.is_float():  # whole numbers in a column that once had gaps
         whole = values.is_finite() & (values == values.round()) & (values.abs() < 2**53)
         return values.set(~whole.fill_null(False), None).cast(pl.Int64)
@@ -21,9 +28,9 @@ def ids(values: pl.Series) -> pl.Series:
 
 
 def text(values: pl.Series) -> pl.Series:
-    """Return trimmed text, empty text as null."""
+    """Return text; that of a file is trimmed already (see `files.read`)."""
     try:
-        return values.cast(pl.String, strict=False).str.strip_chars().replace("", None)
+        return values.cast(pl.String, strict=False)
     except pl.exceptions.PolarsError:  # lists, structures
         return pl.Series([str(value) if value is not None else None for value in values.to_list()], dtype=pl.String)
 
@@ -69,7 +76,7 @@ def moments(values: pl.Series, time_zone: str) -> tuple[pl.Series, pl.Series]:
             zoned = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None).dt.cast_time_unit("us")
             return zoned, pl.repeat(False, len(values), eager=True)
         return _placed(values.dt.cast_time_unit("us"), time_zone)
-    words = text(values).str.replace(" ", "T", literal=True)
+    words = text(values).str.replace(" ", "T", literal=True).str.strip_suffix(".000000")
     found = pl.repeat(None, len(words), dtype=pl.Datetime("us"), eager=True)
     nowhere = pl.repeat(False, len(words), eager=True)
     for form in FORMS:
@@ -80,7 +87,7 @@ def moments(values: pl.Series, time_zone: str) -> tuple[pl.Series, pl.Series]:
         if form == "%Y-%m-%d":
             read = rest.str.to_date(form, strict=False).cast(pl.Datetime("us"))
         else:
-            read = rest.str.to_datetime(form, time_unit="us", strict=False)
+            read = rest.str.to_datetime(form, time_unit="us", strict=False, cache=False)  # few repeat
         if form.endswith("z"):
             read, unplaced = read.dt.replace_time_zone(None), None  # the zone has been turned into UTC
         else:
