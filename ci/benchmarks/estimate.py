@@ -5,6 +5,9 @@ fit is not counted. Every run adds a line to `ci/results/estimate.jsonl`, so tha
 summary is of all of them. Each template has one folder of runs for a session, so that the correction by a project's own
 history is at work as it would be for a user.
 
+*Disturbed*: halfway, so many other processes start that each core is wanted by three, and stay until the run ends. What
+counts is whether the run notices, by a warning and a new prediction.
+
 *Budgets*: runs below `--time-budget`, timed from outside, from before the process starts until it is gone.
 
 It takes PACELINE_BENCH_MINUTES (30): workloads in turn, the order drawn anew in each round.
@@ -33,6 +36,7 @@ from results import ROOT, save
 MINUTES = float(os.environ.get("PACELINE_BENCH_MINUTES", "30"))
 LINES = ROOT / "ci" / "results" / "estimate.jsonl"
 CONTENDED = 0.1  # of its time a run waited for cores that other work on the machine held
+OTHERS_PER_CORE = 2
 BASELINES = ("progress_bar", "first_epoch", "mean_step")
 
 
@@ -44,11 +48,13 @@ class Workload:
         template: of which project.
         settings: what is set on the command line.
         budget_seconds: of `--time-budget`; 0: none, and the prediction is what counts.
+        disturbed_after_seconds: when other work begins; 0: never.
     """
 
     template: str
     settings: dict[str, Any]
     budget_seconds: int = 0
+    disturbed_after_seconds: int = 0
 
 
 FRAUD, MEDICAL, DRIVING = "fraud-detection", "medical-imaging", "driving-perception"
@@ -70,6 +76,13 @@ WORKLOADS = {
     "decoder on frozen maps": Workload(DRIVING, {"train.epochs": 8}),
     "small network on frames": Workload(DRIVING, {"model.name": "small", "train.epochs": 10}),
     "boxes": Workload(DRIVING, {"model.task": "detection", "train.epochs": 6}),
+    "boosting, disturbed": Workload(
+        FRAUD, {"train.rounds": 600, "model.max_depth": 8, **NO_STOP}, disturbed_after_seconds=25
+    ),
+    "network on transactions, disturbed": Workload(
+        FRAUD, {"model.name": "mlp", "train.epochs": 40, "train.early_stopping_epochs": 0}, disturbed_after_seconds=20
+    ),
+    "decoder on frozen maps, disturbed": Workload(DRIVING, {"train.epochs": 20}, disturbed_after_seconds=45),
     "boosting that fills 20 s": Workload(FRAUD, {"train.rounds": '"auto"', **NO_STOP}, 20),
     "network cut to 25 s": Workload(
         FRAUD, {"model.name": "mlp", "train.epochs": 500, "train.early_stopping_epochs": 0}, 25
@@ -115,7 +128,7 @@ def run(workload: Workload, scratch: Path) -> dict[str, Any]:
         options += ["--time-budget", f"{workload.budget_seconds}s"]
     command = [sys.executable, "-m", workload.template.replace("-", "_"), "train", "--json", *options]
     began = time.monotonic()
-    done = subprocess.run(command, cwd=scratch / workload.template, capture_output=True, text=True, check=False)  # noqa: S603 -- this project's own command
+    done = started(command, scratch / workload.template, workload.disturbed_after_seconds)
     process_seconds = time.monotonic() - began
     if workload.budget_seconds and "leaves no time to train" in done.stderr:
         return {"budget_seconds": workload.budget_seconds, "refused_after_seconds": process_seconds}
@@ -137,6 +150,22 @@ def run(workload: Workload, scratch: Path) -> dict[str, Any]:
     if not made:
         return found | {"predicted": None}
     first = made[0]
+    if workload.disturbed_after_seconds:
+        return found | {
+            "disturbed_after_seconds": workload.disturbed_after_seconds,
+            "waited_for_cores": round(first["waited_for_cores"], 3),
+            "made_after_seconds": round(first["made_after_seconds"], 3),
+            "first_p50_seconds": first["p50_seconds"],
+            "revised": [
+                {
+                    name: round(each[name], 3)
+                    for name in ("made_after_seconds", "p05_seconds", "p50_seconds", "p95_seconds")
+                }
+                for each in record["predictions"]
+                if each["kind"] == "revised"
+            ],
+            "warned": any("times as long as when the run's time was predicted" in text for text in record["warnings"]),
+        }
     names = [f"p{level:02}_seconds" for level in hindsight.LEVELS]
     return found | {
         "of": first["of"],
@@ -153,6 +182,24 @@ def run(workload: Workload, scratch: Path) -> dict[str, Any]:
     }
 
 
+def started(command: Sequence[str], folder: Path, disturbed_after_seconds: int) -> subprocess.CompletedProcess[str]:
+    """Run `command` in `folder`; where asked, start other work after so many seconds, which ends with it."""
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603 -- this project's own command
+    others: list[subprocess.Popen[bytes]] = []
+    try:
+        try:
+            out, err = process.communicate(timeout=disturbed_after_seconds or None)
+        except subprocess.TimeoutExpired:
+            busy = [sys.executable, "-c", "while True: pass"]
+            others += [subprocess.Popen(busy) for _ in range(OTHERS_PER_CORE * (os.cpu_count() or 1))]  # noqa: S603 -- the line above
+            out, err = process.communicate()
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
 def summarise() -> None:
     """Sum up every line there is, print that and keep it."""
     rows = [json.loads(line) for line in LINES.read_text(encoding="utf-8").splitlines()]
@@ -161,11 +208,13 @@ def summarise() -> None:
     kinds["cores to itself"] = [row for row in pairs if row["waited_for_cores"] < CONTENDED]
     kinds["cores shared with other work"] = [row for row in pairs if row["waited_for_cores"] >= CONTENDED]
     found = {
-        "load": statistics.median(row["load"] for row in rows if "load" in row),
+        "load": statistics.median(row["load"] for row in pairs),
         "sessions": len({row["session"] for row in rows}),
         "workloads": len({row["workload"] for row in pairs}),
         "unpredicted": sum("predicted" in row and row["predicted"] is None for row in rows),
         "kinds": {name: summary(of_kind) for name, of_kind in {"all": pairs, **kinds}.items() if of_kind},
+        "early": early([row for row in pairs if row["workload"].endswith("stops early")]),
+        "disturbed": disturbed([row for row in rows if "disturbed_after_seconds" in row]),
         "budgets": budgets([row for row in rows if "process_seconds" in row]),
         "failed": [row["failed"] for row in rows if "failed" in row],
         "refused": sum("refused_after_seconds" in row for row in rows),
@@ -205,6 +254,38 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for name in BASELINES:
         found[name] = statistics.median(abs(row["baselines"][name] / row["actual_seconds"] - 1) for row in rows)
     return found
+
+
+def early(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the errors of runs that stop early: of the first prediction that knew the stopping, and who abstained.
+
+    A prediction that abstains is looked at again when a tenth of the most epochs is done.
+    """
+    last = [(row["later"] or [row["predicted"]["p50_seconds"]])[-1] / row["actual_seconds"] - 1 for row in rows]
+    return {
+        "runs": len(rows),
+        "abstained": sum(row["abstains"] for row in rows),
+        "median_error": statistics.median(abs(error) for error in last) if last else None,
+    }
+
+
+def disturbed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return in how many runs other work began after the prediction, in how many a warning came, and how it did.
+
+    A run whose steps did not become as slow as `pace.SLOWER` says needs no warning.
+    """
+    after = [row for row in rows if row["made_after_seconds"] < row["disturbed_after_seconds"]]
+    revised = [row for row in after if row["revised"]]
+    return {
+        "runs": len(rows),
+        "after_the_prediction": len(after),
+        "warned": sum(row["warned"] for row in after),
+        "longer": [round(row["actual_seconds"] / row["first_p50_seconds"], 2) for row in after],
+        "revised_inside_90": sum(
+            row["revised"][-1]["p05_seconds"] <= row["actual_seconds"] <= row["revised"][-1]["p95_seconds"]
+            for row in revised
+        ),
+    }
 
 
 def repeats_spread(rows: Sequence[dict[str, Any]]) -> float | None:

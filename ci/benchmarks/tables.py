@@ -434,6 +434,30 @@ def estimate(result: dict[str, Any]) -> str:
         lines[-1] += f"; {result['refused']} refused as too short." if result["refused"] else "."
     if failed := len(result["failed"]):
         lines[-1] += f" {failed} more {'run' if failed == 1 else 'runs'} ended in an error."
+    if (early := result.get("early") or {"runs": 0})["runs"]:
+        lines[-1] += (
+            f" Of {early['runs']} runs that stop early {early['abstained']} abstained at first about when; the error "
+            f"at a tenth of their most epochs: {early['median_error']:.0%} (median)."
+        )
+    others = result.get("disturbed") or {"after_the_prediction": 0}
+    if others["after_the_prediction"]:
+        lines[-1] += (
+            f" Other work that wanted each core twice began after the prediction in {others['after_the_prediction']} "
+            f"more runs, which took {statistics.median(others['longer']):.1f} times what was predicted (median): "
+            f"{others['warned']} warned, and {others['revised_inside_90']} ended inside the interval of 90 % made then."
+        )
+    observed = ", ".join(f"{100 * whole[f'inside_{level}']['value']:.0f}" for level in (50, 80, 90))
+    lines += [
+        "",
+        "```mermaid",
+        "xychart-beta",
+        '  title "Runs inside their interval (bars), and promised (line)"',
+        '  x-axis "interval" ["50 %", "80 %", "90 %"]',
+        '  y-axis "% of runs" 0 --> 100',
+        f"  bar [{observed}]",
+        "  line [50, 80, 90]",
+        "```",
+    ]
     return "\n".join(lines)
 
 
