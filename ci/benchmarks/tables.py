@@ -461,6 +461,27 @@ def estimate(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def backends(result: dict[str, Any]) -> str:
+    """One network on several engines."""
+    height, width = result["frame_px"]
+    versions = result["versions"]
+    lines = [
+        f"**One network, several engines**: the driving template's `small` preset ({result['parameters']:,} weights), "
+        f"batches of {result['batch']} frames of {width} x {height} px, loss and update included; an answer is of one "
+        f"frame. Median of {result['rounds']} rounds in turn; torch {versions['torch']}, TensorFlow "
+        f"{versions['tensorflow']}, without `torch.compile`.",
+        "",
+        "| | step | slowest round / fastest | first step | answer |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in result["rows"].items():
+        lines.append(
+            f"| {name} | {row['step_ms']:.0f} ms | {result['spread'][name]:.2f} | {row['first_step_seconds']:.1f} s | "
+            f"{row['answer_ms']:.1f} ms |"
+        )
+    return "\n".join(lines)
+
+
 def levers(result: dict[str, Any]) -> str:
     """What each time-saver brings, the two classes apart, every domain in each."""
     lines = [
@@ -511,6 +532,7 @@ TABLES = {
     "scale": scale,
     "transfer": transfer,
     "driving": driving,
+    "backends": backends,
     "renderer": renderer,
     "medical": medical,
     "phantom": phantom,
