@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from paceline.config import CountOrAuto, Section
+from paceline.config import PRIVATE, CountOrAuto, Section
 from paceline.recipe import Recipe
 from paceline.tune.settings import Tune
 
@@ -33,8 +33,12 @@ class Data(Section):
     source: Literal["synthetic", "dicom", "nifti", "images", "nih", "chexpert", "medmnist"] = Field(
         "synthetic", description="synthetic | dicom | nifti | images (PNG, JPEG) | nih | chexpert | medmnist"
     )
-    path: str = Field("", description="a folder, or the .npz of medmnist; not for synthetic")
-    labels_csv: str = Field("labels.csv", description="dicom, nifti, images: the table of labels, below data.path")
+    path: str = Field("", description="a folder, or the .npz of medmnist; not for synthetic", json_schema_extra=PRIVATE)
+    labels_csv: str = Field(
+        "labels.csv",
+        description="dicom, nifti, images: the table of labels, below data.path",
+        json_schema_extra=PRIVATE,
+    )
     classes: tuple[str, ...] = Field((), description="columns of labels to use; empty: all the format has")
     image_size_px: int = Field(128, ge=16, le=2048, description="side of the square that a network sees")
     frame: Literal["middle", "first", "refuse"] = Field(
