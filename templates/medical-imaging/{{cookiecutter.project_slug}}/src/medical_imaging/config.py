@@ -36,7 +36,8 @@ class Data(Section):
     path: str = Field("", description="a folder, or the .npz of medmnist; not for synthetic", json_schema_extra=PRIVATE)
     labels_csv: str = Field(
         "labels.csv",
-        description="dicom, nifti, images: the table of labels, below data.path",
+        description="dicom, nifti, images: the table of labels, below data.path; "
+        "empty, for segmentation: images/ and masks/ alone",
         json_schema_extra=PRIVATE,
     )
     classes: tuple[str, ...] = Field((), description="columns of labels to use; empty: all the format has")
