@@ -10,6 +10,8 @@ from paceline.config import PRIVATE, CountOrAuto, Section
 from paceline.recipe import Recipe
 from paceline.tune.settings import Tune
 
+OF_CLASSIFIERS = ("model.head", "train.folds", "train.loss", "train.l1", "train.l2", "report.views")
+
 
 class Columns(Section):
     """What the columns of `data.labels_csv` are called, for `dicom`, `nifti` and `images`."""
@@ -72,7 +74,9 @@ class Model(Section):
     head: Literal["linear", "kernel"] = Field(
         "linear", description="frozen: linear | kernel (Gaussian, as in a support vector machine)"
     )
-    dropout: float = Field(0.2, ge=0, lt=1, description="share of the features dropped before the head")
+    dropout: float = Field(
+        0.2, ge=0, lt=1, description="share of the features dropped before the head; of a decoder: of its coarsest map"
+    )
 
 
 class Train(Recipe):
@@ -94,8 +98,12 @@ class Train(Recipe):
     uncertain: Literal["ignore", "zeros", "ones", "smooth"] = Field(
         "ignore", description="multilabel: uncertain labels are ignored, taken as 0 or 1, or as .55 to .85 at random"
     )
-    l1: float = Field(0.0, ge=0, description="L1 penalty of the head")
-    l2: float = Field(0.03, ge=0, description="L2 penalty of the head")
+    l1: float = Field(0.0, ge=0, description="L1 penalty of a classifier's head")
+    l2: float = Field(0.03, ge=0, description="L2 penalty of a classifier's head")
+    network_l1: float = Field(
+        0.0, ge=0, description="L1 penalty of all other kernels that are trained: from scratch, fine-tuned, a decoder's"
+    )
+    network_l2: float = Field(0.0, ge=0, description="L2 penalty of these; where it helps, 0.0001 or so")
     augment: float = Field(
         0.5, ge=0, le=1, description="strength of shifts, turns, zoom, contrast; 0: none; not before frozen features"
     )
@@ -157,4 +165,23 @@ class Config(Section):
                 f"model.head = 'kernel' wants features that stay, and model.name is '{self.model.name}'. "
                 "Set model.name = 'frozen', or model.head = 'linear'."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_that_would_be_ignored(self) -> Config:
+        outlines = self.model.task == "segmentation"
+        if self.model.name == "frozen" and not outlines and (self.train.network_l1 or self.train.network_l2):
+            raise ValueError(
+                "train.network_l1 and train.network_l2 are of kernels below the head, and model.name = 'frozen' trains "
+                "none. Set train.l1 or train.l2, or model.name = 'fine_tuned'."
+            )
+        for key in OF_CLASSIFIERS if outlines else ():
+            section, name = key.split(".")
+            value, usual = getattr(getattr(self, section), name), getattr(getattr(Config(), section), name)
+            if value not in (usual, 0):
+                other = ", or train.network_" + name if name in ("l1", "l2") else ""
+                raise ValueError(
+                    f"{key} = {value!r} is of classifiers, and model.task is 'segmentation'. "
+                    f"Leave it at {usual!r}{other}."
+                )
         return self
