@@ -86,7 +86,7 @@ def train(
             seen = outlines.chances(network, cohort.images[rows])
             run.scores = outlines.scores(seen >= threshold, masks, split, cohort.patients, settings, seed=seed)
             run.score_notes = overlap.notes()
-            run.slices = outlines.slices(cohort, rows, seen >= threshold, masks, settings, seed=seed)
+            run.slices = outlines.slices(cohort, split, seen >= threshold, masks, settings, seed=seed)
             for metric, value in of_floor.items():
                 run.scores[metric]["floor"] = {"name": outlines.FLOOR, **value}
             for sentence in doubts.about_outlines(masks, split, run.scores):
