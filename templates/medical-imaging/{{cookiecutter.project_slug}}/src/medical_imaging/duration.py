@@ -86,6 +86,7 @@ def after_classifier(config: Config, cohort: Cohort, split: Split, scoring_secon
     answered = 0 if config.model.name == "frozen" and config.report.views == 1 else len(cohort.items)
     answered *= config.report.views * config.train.folds * (2 if config.train.folds > 1 else 1)
     if len(found := [row for row in judged if letters.places(cohort.images[row]).any()]) >= letters.FEW:
+        explained += len(found)
         answered += 3 * len(found) * config.report.views * (1 if config.model.name == "frozen" else config.train.folds)
     images = answered + explained * config.train.folds
     return Measured(scoring_seconds * (2 + kinds) + _answers(config, images) + REST_SECONDS, ERROR)
