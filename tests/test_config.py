@@ -25,7 +25,7 @@ class Inner(Section):
 class Data(Section):
     """Where the data is."""
 
-    path: str = Field("", description="a file")
+    path: str = Field("", description="a file", json_schema_extra=config.PRIVATE)
     start: str = Field("2025-01-01", description="a day")
     days: tuple[int, ...] = Field((1, 7), description="windows")
     columns: Inner = Inner()
@@ -231,3 +231,14 @@ def test_what_dump_writes_loads_as_the_same(
 def test_dump_is_plain_toml_of_the_values() -> None:
     """Another reader of TOML finds the values under the same names."""
     assert Project().model_dump(mode="json") == tomllib.loads(config.dump(Project()))
+
+
+def test_private_texts_are_shown_nowhere_but_in_the_dump(tmp_path: Path) -> None:
+    """A path that may name a person is hidden in what is passed on; empty it tells that none is given."""
+    named = config.replace(Project(), {"data.path": "Smith", "name": "Smith"}, source="test")
+    assert ["data.path"] == config.private(named)
+    found = config.shown(named)
+    assert ("(hidden)", "Smith", 10) == (found["data"]["path"], found["name"], found["train"]["epochs"])
+    assert "" == config.shown(Project())["data"]["path"]
+    (tmp_path / "config.toml").write_text(config.dump(named), encoding="utf-8")
+    assert named == config.load(Project, tmp_path / "config.toml")

@@ -11,9 +11,10 @@ import keras
 import numpy as np
 import pytest
 
-from paceline import fit_keras, keras_watch
+from paceline import checkpoint, fit_keras, keras_watch
 from paceline.batches import Batches
 from paceline.budget import Ceiling
+from paceline.clock import Clock
 from paceline.errors import PacelineError
 from paceline.fit_keras import Recipe, Stretch
 from paceline.pace import Pace, Training
@@ -61,8 +62,10 @@ def noise(x: np.ndarray, y: np.ndarray, generator: np.random.Generator) -> tuple
     return x + generator.normal(0, 0.1, x.shape).astype(x.dtype), y
 
 
-def fit(model: keras.Model, run: Run, *, patience: int = 0, augment: Any = noise, **more: Any) -> fit_keras.Fitted:
-    """Train in a run's folder, with a checkpoint after every epoch."""
+def fit(
+    model: keras.Model, run: Run, *, patience: int = 0, augment: Any = noise, checkpoints: float = 0, **more: Any
+) -> fit_keras.Fitted:
+    """Train in a run's folder, with a checkpoint after every epoch, or every so many seconds."""
     train = Batches(X[:ROWS], Y[:ROWS], batch_size=BATCH, seed=SEED, run=run, augment=augment)
     with Progress({"select": EPOCHS}, unit="epoch") as progress:
         return fit_keras.fit(
@@ -73,7 +76,7 @@ def fit(model: keras.Model, run: Run, *, patience: int = 0, augment: Any = noise
             early_stopping_epochs=patience,
             monitor="loss",
             larger_is_better=False,
-            checkpoint_seconds=0,
+            checkpoint_seconds=checkpoints,
             stage="select",
             run=run,
             progress=progress,
@@ -129,6 +132,41 @@ def test_a_killed_training_ends_with_the_same_bits(
     assert expected == fit(resumed, again, patience=patience)
     assert_same(state(straight), state(resumed))
     assert losses(run) == losses(again)
+
+
+@pytest.mark.parametrize(
+    ("epoch_seconds", "save_seconds", "saved"),
+    [
+        pytest.param(6.0, 3.0, [1, 2, 3, 4, 5], id="long epochs, each"),
+        pytest.param(2.0, 0.009, [3, 4, 5], id="cheap checkpoints, each once the cost is known"),
+        pytest.param(2.0, 0.03, [3, 5], id="dear checkpoints, after six seconds and at the end"),
+    ],
+)
+def test_when_the_end_of_an_epoch_is_saved(
+    epoch_seconds: float,
+    save_seconds: float,
+    saved: list[int],
+    open_run: Callable[..., Run],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A kill costs one epoch of five seconds or more, by a clock that the test moves."""
+    time, found, save = [0.0], [], checkpoint.save
+
+    def saving(*arguments: Any) -> Any:
+        time[0] += save_seconds
+        return save(*arguments)
+
+    def observe(stretch: Stretch) -> None:
+        if stretch.kind == "validation":
+            time[0] += epoch_seconds
+        if stretch.kind == "checkpoint":
+            found.append(stretch.epoch)
+
+    monkeypatch.setattr(checkpoint, "save", saving)
+    run = open_run()
+    run.clock = Clock(read=lambda: time[0])
+    fit(build(Recipe()), run, checkpoints=30.0, observe=observe)
+    assert saved == found
 
 
 def test_averaged_weights_are_what_is_validated_and_kept(open_run: Callable[..., Run], tmp_path: Any) -> None:

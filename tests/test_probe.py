@@ -113,3 +113,14 @@ def test_a_stage_is_what_was_measured() -> None:
     )
     stage = probe.stage("fit", checkpoint_every_seconds=30.0)
     assert ("fit", 20, 10, 1.0, 0.2) == (stage.name, stage.epochs, stage.steps, stage.done, stage.checkpoint.seconds)
+
+
+def test_checkpoints_are_foreseen_as_often_as_they_are_made() -> None:
+    """Of long epochs each, of short ones as often as is cheap; of rounds as configured."""
+    for unit, step, expected in (("epoch", 0.1, [5.0, 4.0]), ("epoch", 1.0, [0.0, 0.0]), ("round", 0.1, [30.0, 30.0])):
+        probe = Probe(unit=unit, steps=10, validation_steps=0, trend=0.1, most=20)
+        probe.add(Stretch("steps", 1, 10, 10 * step, False))
+        found = [probe.stage("fit", checkpoint_every_seconds=30.0).checkpoint_every_seconds]
+        probe.add(Stretch("checkpoint", 1, 0, 0.02, False))
+        found.append(probe.stage("fit", checkpoint_every_seconds=30.0).checkpoint_every_seconds)
+        assert expected == pytest.approx(found), unit

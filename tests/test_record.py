@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from paceline import config, record
 from paceline.config import Section
@@ -44,6 +45,18 @@ class Project(Section):
 
     train: Train = Train()
     tune: Tune = Tune()
+
+
+class Data(Section):
+    """A path that may name a person."""
+
+    path: str = Field("", json_schema_extra=config.PRIVATE)
+
+
+class Images(Project):
+    """A configuration with one."""
+
+    data: Data = Data()
 
 
 def on_disk(folder: Path) -> dict[str, Any]:
@@ -364,6 +377,18 @@ def test_secrets_stay_in_the_configuration_alone(tmp_path: Path) -> None:
         assert "me:pw" not in text
         assert "s3cr3t" not in text
     assert Project() == config.load(Project, folder / "config.toml")
+
+
+def test_private_texts_stay_in_the_configuration_alone(tmp_path: Path) -> None:
+    """A path that may name a person is hidden in record and report, in the command line as well."""
+    chosen = Images(data=Data(path="/scans of Nightingale"))
+    command = "images train --set 'data.path=/scans of Nightingale'"
+    with record.start(chosen, tmp_path, name="trial", command=command) as run:
+        folder = run.folder
+    found = on_disk(folder)
+    assert ("(hidden)", "images train --set data.path=(hidden)") == (found["config"]["data"]["path"], found["command"])
+    assert "Nightingale" not in (folder / "report.html").read_text(encoding="utf-8")
+    assert chosen == config.load(Images, folder / "config.toml")
 
 
 def test_metrics_are_a_line_a_step(open_run: Callable[[], Run]) -> None:

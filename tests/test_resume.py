@@ -35,6 +35,19 @@ DART = SMALL | {
     "train.early_stopping_rounds": 0,
     "train.checkpoint_seconds": 0.0,
 }
+IMAGES = {
+    "data.patients": 24,
+    "data.image_size_px": 32,
+    "data.max_quarantined_share": 0.2,
+    "train.device": "cpu",
+    "train.epochs": 60,
+    "train.early_stopping_epochs": 30,
+    "train.checkpoint_seconds": 0.0,
+    "report.resamples": 0,
+    "report.heatmaps": 0,
+}
+FINE_TUNED = IMAGES | {"model.name": "fine_tuned", "transfer.epochs": 30, "model.dropout": 0.5}
+FOLDS = IMAGES | {"train.folds": 2, "train.epochs": 30}
 MLP = SMALL | {
     "model.name": "mlp",
     "train.epochs": 40,
@@ -44,11 +57,11 @@ MLP = SMALL | {
 }
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start `fraud-detection train` in `folder`."""
+def start(folder: Path, *arguments: str, package: str = "fraud_detection") -> subprocess.Popen[str]:
+    """Start the `train` of a template's package in `folder`."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, PACKAGES))}
     return subprocess.Popen(
-        [sys.executable, "-m", "fraud_detection", "train", "--json", *arguments],
+        [sys.executable, "-m", package, "train", "--json", *arguments],
         cwd=folder,
         env=environment,
         text=True,
@@ -177,3 +190,79 @@ def _grows_no_more(runs: Path) -> bool:
     before = newest_step(runs)
     time.sleep(0.5)
     return before == newest_step(runs)
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny network with maps of strides 8 and 16, as a user's own."""
+    import keras
+
+    from paceline import fit_keras
+
+    keras.utils.set_random_seed(0)
+    images = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(6, 3, strides=8, padding="same", activation="relu")(images)
+    x = keras.layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(x)
+    path = tmp_path_factory.mktemp("backbone") / "tiny.keras"
+    fit_keras.save_model(keras.Model(images, x), path)
+    return path
+
+
+def start_images(folder: Path, settings: dict[str, Any], backbone: Path) -> subprocess.Popen[str]:
+    """Start `medical-imaging train` with these settings, in the run's folder `folder` where that is one already."""
+    if list(folder.glob("*/run.json")):
+        return start(folder, "--resume", str(next(folder.iterdir())), package="medical_imaging")
+    from medical_imaging.config import Config
+
+    chosen = configuration.replace(Config(), settings | {"model.backbone": str(backbone)}, source="test")
+    folder.mkdir()
+    (folder.parent / "images.toml").write_text(configuration.dump(chosen), encoding="utf-8")
+    arguments = ("--config", str(folder.parent / "images.toml"), "--runs", str(folder))
+    return start(folder.parent, *arguments, package="medical_imaging")
+
+
+def stages(runs: Path) -> dict[str, int]:
+    """Return the newest step of each training of the run below `runs`."""
+    return {
+        stage.name: max((int(path.name) for path in stage.glob("[0-9]*")), default=0)
+        for stage in runs.glob("*/checkpoints/*")
+    }
+
+
+def weights(runs: Path) -> dict[str, dict[str, str]]:
+    """Return the digests of all variables at the end of each training, and of the best epoch's."""
+    found = {}
+    for stage in runs.glob("*/checkpoints/*"):
+        manifest = json.loads((max(stage.glob("[0-9]*")) / "manifest.json").read_text())
+        found[stage.name] = {name: each["sha256"] for name, each in manifest["files"].items() if name.endswith(".npz")}
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "points"),
+    [
+        pytest.param(FINE_TUNED, [("head", 2), ("fine_tune", 2)], id="in the head and in fine-tuning"),
+        pytest.param(FOLDS, [("head_1", 30)], id="between folds"),
+    ],
+)
+def test_images_killed_in_any_stage_end_in_the_same_weights(
+    settings: dict[str, Any], points: list[tuple[str, int]], backbone: Path, tmp_path: Path
+) -> None:
+    """SIGKILL within each training, or where one ends and the next begins: in the end every variable is the same."""
+    straight = finish(start_images(tmp_path / "straight", settings, backbone))
+    killed = tmp_path / "killed"
+    for stage, step in points:
+        process = start_images(killed, settings, backbone)
+        wait_until(lambda: stages(killed).get(stage, 0) >= step, process)  # noqa: B023 -- called within the loop only
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        reached, whole = stages(killed), stages(tmp_path / "straight")
+        assert step <= reached[stage] <= whole[stage]
+        assert sum(reached.values()) < sum(whole.values()), "it was over before the kill"
+        assert reached[stage] < whole[stage] or step == whole[stage], "it was killed after the stage"
+    resumed = finish(start_images(killed, settings, backbone))
+    assert weights(tmp_path / "straight") == weights(killed)
+    assert straight["scores"] == resumed["scores"]
+    record = json.loads(next(killed.glob("*/run.json")).read_text())
+    assert len(points) == len(record["earlier_sessions"])

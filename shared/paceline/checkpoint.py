@@ -17,6 +17,8 @@ from paceline import atomic
 from paceline.errors import PacelineError
 
 KEPT = 2
+LONG_EPOCH_SECONDS = 5.0  # an epoch from this on is never lost once it is over, whatever saving it takes
+COST_SHARE = 0.005  # of the time since the last one that a checkpoint may take to be no burden
 ASIDE = ".aside.tmp"  # ends the name of a step that is being replaced
 
 
@@ -26,6 +28,26 @@ class Checkpoint:
 
     step: int
     files: Mapping[str, bytes]
+
+
+def due_after(every_seconds: float, *, epoch_seconds: float, save_seconds: float | None) -> float:
+    """Return how many seconds after the last checkpoint the end of an epoch is to be saved.
+
+    A kill costs the epoch under way and, where epochs take less than five seconds, what was done before it since the
+    last checkpoint: at most `every_seconds`, 200 times what saving takes, and five seconds until that is known. A
+    checkpoint of 10 ms so leaves two seconds to lose.
+
+    Args:
+        every_seconds: the most, as configured.
+        epoch_seconds: what the epoch took that has ended.
+        save_seconds: what the last checkpoint took; None before there is any.
+
+    >>> due_after(30, epoch_seconds=8, save_seconds=2.0), due_after(30, epoch_seconds=0.5, save_seconds=0.01)
+    (0.0, 2.0)
+    """
+    if epoch_seconds >= LONG_EPOCH_SECONDS:
+        return 0.0
+    return min(every_seconds, LONG_EPOCH_SECONDS if save_seconds is None else save_seconds / COST_SHARE)
 
 
 def save(folder: Path, step: int, files: Mapping[str, bytes]) -> Path:

@@ -15,10 +15,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
+from pydantic.config import JsonDict
 
 from paceline.errors import PacelineError
+from paceline.redact import HIDDEN
 
 COMMENT_COLUMN = 36  # where `dump` aligns the comments
+
+# `json_schema_extra` of a text that may name a person, such as the path of a folder: no record or page shows it.
+PRIVATE: JsonDict = {"private": True}
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -105,6 +110,32 @@ def dump(config: BaseModel) -> str:
         document.add(tomlkit.comment(line.strip()))
     _fill(document, config)
     return tomlkit.dumps(document)
+
+
+def shown(config: BaseModel) -> dict[str, Any]:
+    """Return `config` as JSON types, as records and pages show it: texts marked `PRIVATE` are hidden, defaults stay.
+
+    `dump` holds them: a run's own config.toml must train again.
+    """
+    values: dict[str, Any] = config.model_dump(mode="json")
+    for key in private(config):
+        *sections, name = key.split(".")
+        table = values
+        for section in sections:
+            table = table[section]
+        table[name] = HIDDEN
+    return values
+
+
+def private(config: BaseModel) -> list[str]:
+    """Return the keys of `config` that are marked `PRIVATE` and hold no default, as `section.key`."""
+    found = []
+    for name, field in type(config).model_fields.items():
+        if isinstance(value := getattr(config, name), BaseModel):
+            found += [f"{name}.{key}" for key in private(value)]
+        elif isinstance(extra := field.json_schema_extra, dict) and extra.get("private") and value != field.default:
+            found.append(name)
+    return found
 
 
 def _fill(container: Any, section: BaseModel) -> None:

@@ -87,7 +87,9 @@ def fit(
 
     The weights of the best epoch are put back at the end where stopping early was asked for; with an EMA, averaged
     weights are what is validated and kept. SIGTERM and Ctrl-C end it at the end of the epoch, or after 5 s within it; a
-    later call in the same folder goes on from the last epoch saved, on a CPU to the same bits.
+    later call in the same folder goes on from the last epoch saved, on a CPU to the same bits. Epochs of five seconds
+    or more are saved as they end, so that a SIGKILL costs one at most; of shorter ones it costs seconds, see
+    `checkpoint.due_after`.
 
     Where `run.pace` holds the run below a ceiling, training may end sooner, within an epoch too, with its schedule
     compressed to that end.
@@ -105,7 +107,7 @@ def fit(
         early_stopping_epochs: epochs without a better score that end training; 0 goes through all.
         monitor: the name of a compiled metric, or `loss`.
         larger_is_better: of `monitor`.
-        checkpoint_seconds: a checkpoint at the end of the next epoch after that many seconds.
+        checkpoint_seconds: the most between two checkpoints, and the epoch under way; see `checkpoint.due_after`.
         stage: the name of this training below `checkpoints/` and in the progress line.
         run: gets the history, the time by phase and the warnings; its folder is where an earlier session's
             checkpoints are looked for.

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from paceline import budget, device, distribute
+from paceline import budget, checkpoint, device, distribute
 from paceline.errors import Stopped
 from paceline.keras_training import Training
 from paceline.progress import Progress
@@ -34,7 +34,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
     Args:
         training: what is told.
         end: is given the epochs done and returns the epoch, or part of one, at which training is to end.
-        checkpoint_seconds: a checkpoint at the end of the next epoch after that many seconds.
+        checkpoint_seconds: the most between two checkpoints, and the epoch under way; see `checkpoint.due_after`.
         signal: returns the name of the signal that asked for the end, or an empty text.
         progress: the progress line.
         observe: is given every `Stretch`.
@@ -55,6 +55,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
         self.signal, self.progress, self.observe, self.end = signal, progress, observe, end
         self.clock = training.run.clock
         self.signal_at: float | None = None
+        self.save_seconds: float | None = None  # what the last checkpoint took
         self.open: int | None = None  # the span of the compilation, or of the validation, under way
         self.steps = self.compiled_steps = 0  # of training, in this session
         self.step = -1  # of the epoch under way; -1 between epochs
@@ -142,10 +143,12 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
         if self.end is not None and self.ends_at - self.done < 1 / len(training.train) and not course.ended:
             course.ended = f"{budget.ENDED}, after {self.done:.3g} epochs"
         name = distribute.any_host(self.signal())
-        if course.ended or name or self.clock.elapsed() - training.saved_at >= self.checkpoint_seconds:
+        due = checkpoint.due_after(self.checkpoint_seconds, epoch_seconds=seconds, save_seconds=self.save_seconds)
+        if course.ended or name or self.clock.elapsed() - training.saved_at >= due:
             began = self.clock.elapsed()
             training.save()
-            self._tell("checkpoint", 0, self.clock.elapsed() - began, False)
+            self.save_seconds = self.clock.elapsed() - began
+            self._tell("checkpoint", 0, self.save_seconds, False)
         if name:  # also after the last epoch: what follows may take long
             raise Stopped(f"{name} ended it after {course.step} epochs.", resumable=True)
         if course.ended:

@@ -65,8 +65,13 @@ def accumulate(optimizer: keras.optimizers.Optimizer, micro_batches: int) -> Non
 
 
 def penalise(model: keras.Model, *, l1: float = 0.0, l2: float = 0.0) -> None:
-    """Add `l1 · Σ|w| + l2 · Σw²` over the trainable kernels to the loss of a built model, made elsewhere."""
-    penalty = keras.regularizers.L1L2(l1=l1, l2=l2) if l1 or l2 else None
+    """Add `l1 · Σ|w| + l2 · Σw²` over the trainable kernels to the loss of a built model, made elsewhere.
+
+    It takes the place of penalties that the model brings; where both are 0, these stay. Compile the model afterwards.
+    """
+    if not (l1 or l2):
+        return
+    penalty = keras.regularizers.L1L2(l1=l1, l2=l2)
     for variable in model.trainable_variables:
         if "kernel" in variable.name:
             variable.regularizer = penalty

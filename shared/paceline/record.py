@@ -27,7 +27,7 @@ from paceline import atomic, gpu_watch, hosts, lock
 from paceline import config as configuration
 from paceline.clock import Clock
 from paceline.errors import PacelineError, Stopped
-from paceline.redact import redact
+from paceline.redact import redact, settings
 from paceline.stop import Listener
 
 if TYPE_CHECKING:
@@ -151,9 +151,9 @@ class Run:
             "error": self.error,
             "started_at": self.started_at.isoformat(timespec="seconds"),
             "wall_seconds": wall_seconds,
-            "command": self.command,
+            "command": settings(self.command, configuration.private(self.config)),
             "seed": getattr(getattr(self.config, "train", None), "seed", None),
-            "config": self.config.model_dump(mode="json"),
+            "config": configuration.shown(self.config),
             "device": self.device,
             "hardware": device.hardware() | ({"gpu_use": use} if (use := self.gpus.state()) else {}),
             "software": software(),

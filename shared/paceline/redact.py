@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Sequence
 from typing import Any
 
 HIDDEN = "(hidden)"
@@ -12,6 +14,23 @@ _IN_URL = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]{0,30}://)[^\s/@]{1,30
 _IN_TEXT = re.compile(
     r"(?P<key>(?:passw|secret|token|api_?key|credential)\w{0,30}\s{0,3}[=:]\s{0,3})[^\s,;]+", re.IGNORECASE
 )
+
+
+def settings(command: str, keys: Sequence[str]) -> str:
+    """Return a command line with what it sets `keys` to hidden.
+
+    >>> settings("train --set 'data.path=/scans of Smith' --set=data.path=x --set train.seed=1", ["data.path"])
+    'train --set data.path=(hidden) --set=data.path=(hidden) --set train.seed=1'
+    """
+    setting = re.compile(rf"(--set=)?({'|'.join(map(re.escape, keys))})\s*=")
+    if not keys or not any(key in command for key in keys):
+        return command
+    try:
+        words = shlex.split(command)
+    except ValueError:  # no command line after all
+        return HIDDEN
+    found = [(word, setting.match(word.lstrip())) for word in words]
+    return " ".join(f"{match[0]}{HIDDEN}" if match else shlex.quote(word) for word, match in found)
 
 
 def redact(value: Any, key: str = "") -> Any:

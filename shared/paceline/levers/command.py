@@ -140,7 +140,7 @@ def levers(
         "score": task.monitor.removeprefix("validation_"),
         "budget_seconds": budget_seconds,
         "hardware": device.hardware(),
-        "config": config.model_dump(mode="json"),
+        "config": configuration.shown(config),
         "wall_seconds": clock.now() - started,
     }
     return {**answer, "sheet": sheet.write(answer, output, runs_folder)}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from paceline import atomic, clock, device, duration, report
+from paceline import config as configuration
 from paceline.errors import PacelineError
 from paceline.levers import convergence
 from paceline.levers.task import Config, Prepared, Task
@@ -110,7 +111,7 @@ def measure(
         "score": task.monitor.removeprefix("validation_"),
         "larger_is_better": task.larger_is_better,
         "hardware": device.hardware(),
-        "config": config.model_dump(mode="json"),
+        "config": configuration.shown(config),
         "wall_seconds": clock.now() - started,
     }
     answer["verdict"] = shown.verdict(answer)

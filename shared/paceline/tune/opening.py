@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import optuna
 from pydantic import BaseModel
 
+from paceline import config as configuration
 from paceline.budget import AUTO
 from paceline.errors import PacelineError
 from paceline.tune import space, storage
@@ -40,7 +42,10 @@ def directions(task: Task[Any, Any], settings: Tune) -> list[storage.Direction]:
 
 
 def made_for(config: BaseModel, parameters: space.Space) -> dict[str, Any]:
-    """Return what all trials of a study share: their ranges, and every setting that is not varied."""
+    """Return what all trials of a study share: their ranges, and every setting that is not varied.
+
+    Of a private text (see `paceline.config.PRIVATE`) it is a digest, enough to notice that it is another.
+    """
     fixed: dict[str, Any] = {}
     for section, values in config.model_dump(mode="json").items():
         if section != "tune":
@@ -49,6 +54,8 @@ def made_for(config: BaseModel, parameters: space.Space) -> dict[str, Any]:
             }
         else:
             fixed |= {f"{section}.{key}": values[key] for key in ("folds", "objectives", "limits")}
+    for key in configuration.private(config):
+        fixed[key] = hashlib.sha256(str(fixed[key]).encode()).hexdigest()[:16]
     return {"space": space.described(parameters), "settings": fixed}
 
 

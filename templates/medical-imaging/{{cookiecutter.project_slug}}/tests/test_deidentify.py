@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,21 +62,91 @@ def test_the_copies_are_the_same_data(copies: tuple[Path, dict[str, Any]]) -> No
     np.testing.assert_array_equal(first.lesions > 0, again.lesions > 0)
 
 
-def test_dates_keep_their_distances_and_ids_their_meaning(copies: tuple[Path, dict[str, Any]]) -> None:
-    """Studies of a patient stay in order and apart; what belonged together still does."""
-    found: dict[str, list[tuple[str, str, str]]] = {}
-    for path in sorted(copies[0].rglob("*.dcm")):
-        header = pydicom.dcmread(path, stop_before_pixels=True)
-        assert "YES" == header.PatientIdentityRemoved
-        assert header.PatientID == header.PatientName
-        assert header.StudyInstanceUID.startswith("2.25.")
-        assert header.SOPInstanceUID == header.file_meta.MediaStorageSOPInstanceUID
-        found.setdefault(header.PatientID, []).append((header.StudyInstanceUID, header.StudyDate, header.PatientSex))
-    assert 23 <= len(found) <= 24
-    for films in found.values():
-        assert len({study for study, _, _ in films}) == len({(study, day) for study, day, _ in films})
-        assert 1 == len({sex for _, _, sex in films})
-        assert all(day < "20240101" for _, day, _ in films) or any(day < "20241231" for _, day, _ in films)
+Pair = tuple[pydicom.FileDataset, pydicom.FileDataset]
+
+
+@pytest.fixture(scope="module")
+def pairs(copies: tuple[Path, dict[str, Any]]) -> list[Pair]:
+    """The header of each original that was copied, and that of its copy, which bears the original's salted id."""
+    listed, ids, _ = data.listing(CONFIG, "multilabel")
+    files = {path.stem: path for path in copies[0].rglob("*.dcm")}
+    found = [(listed.root / name, files[item]) for name in listed.rows["file"] if (item := ids.item(name)) in files]
+    assert len(found) == len(files) == copies[1]["written"]
+    return [
+        (pydicom.dcmread(original, stop_before_pixels=True), pydicom.dcmread(copy, stop_before_pixels=True))
+        for original, copy in found
+    ]
+
+
+def test_all_dates_of_a_patient_are_shifted_by_the_same_days(pairs: list[Pair]) -> None:
+    """By one to 3,650 days back, by other days for another patient: distances stay, dates do not."""
+    shifts: dict[str, set[int]] = {}
+    for original, copy in pairs:
+        for keyword in ("StudyDate", "SeriesDate", "ContentDate"):
+            before, after = (datetime.strptime(header[keyword].value, "%Y%m%d") for header in (original, copy))
+            shifts.setdefault(copy.PatientID, set()).add((after - before).days)
+        assert not copy.PatientBirthDate
+    assert 23 <= len(shifts) <= 24
+    assert {1} == {len(days) for days in shifts.values()}
+    different = {day for days in shifts.values() for day in days}
+    assert -deidentify.MOST_SHIFTED_DAYS <= min(different) <= max(different) <= -1
+    assert len(different) > 20
+
+
+def test_identifiers_are_replaced_one_for_one(pairs: list[Pair]) -> None:
+    """What pointed at the same study, series or object still does, what differed still differs, and none is the old."""
+    new: dict[str, str] = {}
+    for original, copy in pairs:
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+            assert copy[keyword].value == new.setdefault(original[keyword].value, copy[keyword].value)
+            assert re.fullmatch(r"2\.25\.\d{1,39}", copy[keyword].value)
+        assert copy.SOPInstanceUID == copy.file_meta.MediaStorageSOPInstanceUID
+        assert original.SOPClassUID == copy.SOPClassUID
+        assert "YES" == copy.PatientIdentityRemoved
+        assert copy.PatientID == copy.PatientName != original.PatientID
+        assert original.PatientSex == copy.PatientSex
+    assert len(new) == len(set(new.values())) > 3 * 24
+    assert not set(new) & set(new.values())
+
+
+def test_another_salt_gives_other_names_to_everything() -> None:
+    """Nothing leads back without the salt: not the patient, the days, the identifiers, the site."""
+    first, again, other = (data.privacy.Ids(salt) for salt in (b"one", b"one", b"two"))
+    one, same, two = (deidentify.person(ids, "MRN123") for ids in (first, again, other))
+    assert (one.identity, one.shift, one.uid("1.2.3")) == (same.identity, same.shift, same.uid("1.2.3"))
+    assert one.identity != two.identity
+    assert one.shift != two.shift
+    assert one.uid("1.2.3") != two.uid("1.2.3")
+    assert first.site("Scutari") == again.site("Scutari") != other.site("Scutari")
+    assert 4 == len({first.site("x"), first.item("x"), first.patient("x"), "x"})
+
+
+def test_the_table_of_the_copies_names_nobody(dicom_file: Callable[..., Path], tmp_path: Path) -> None:
+    """Sites are salted, with a private map; a view, a sex or an age that is none of the usual words is left out."""
+    rows = [
+        ["0.dcm", "MRN1", "Scutari", "F", "93.5", "pa", "1"],
+        ["1.dcm", "MRN1", "Scutari", "Florence", "born in Nightingale's year", "Nightingale's", "0"],
+        ["2.dcm", "MRN2", "Koulali", "male", "058Y", "LATERAL", "0"],
+        ["3.dcm", "MRN3", "", "", "", "", "1"],
+    ]
+    for number, row in enumerate(rows):
+        pixels = np.random.default_rng(number).integers(0, 4096, (32, 32), dtype=np.uint16)
+        dicom_file(pixels, f"ward/{row[0]}", PatientID=row[1])
+    with (tmp_path / "ward" / "labels.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["file", "patient_id", "site", "sex", "age", "view", "ill"], *rows])
+    config = Data(source="dicom", path=str(tmp_path / "ward"))
+    deidentify.configured(tmp_path / "out", config, "multilabel", Quarantine())
+    text = (tmp_path / "out" / "labels.csv").read_text(encoding="utf-8")
+    assert re.search("nightingale|scutari|koulali|florence|mrn|born", text, re.IGNORECASE) is None
+    found = list(csv.DictReader(text.splitlines()))
+    assert [("F", "90", "PA"), ("", "", ""), ("M", "058Y", "LATERAL"), ("", "", "")] == [
+        (row["sex"], row["age"], row["view"]) for row in found
+    ]
+    sites = [row["site"] for row in found]
+    assert sites[0] == sites[1] != sites[2]
+    assert "" == sites[3]
+    with (tmp_path / "ward.private" / "sites.csv").open(encoding="utf-8", newline="") as file:
+        assert {"id": "site", sites[0]: "Scutari", sites[2]: "Koulali"} == dict(csv.reader(file))
 
 
 def test_suspected_letters_are_set_apart(copies: tuple[Path, dict[str, Any]]) -> None:

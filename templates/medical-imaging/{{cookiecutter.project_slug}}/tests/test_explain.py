@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from medical_imaging import explain, model
+from medical_imaging.cohort import Cohort
 from medical_imaging.config import Config, Data, Model
 from paceline import fit_keras
 
@@ -36,6 +37,19 @@ def test_the_pointing_game_allows_a_near_miss() -> None:
     heat = np.zeros((3, 100, 100))
     heat[0, 50, 50] = heat[1, 50, 55] = heat[2, 50, 57] = 1.0
     assert [True, True, False] == explain.pointing_game(heat, np.stack([lesion] * 3)).tolist()
+
+
+def test_heat_on_letters_is_held_against_the_opposite_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of the heat on a marker is a quarter, for the class or against it; images without a marker are none."""
+    images = np.full((6, 64, 64, 1), 60, np.uint8)
+    images[1:, 4:9, 4:9] = 255  # a marker in the corner
+    maps = np.zeros((5, 64, 64))
+    maps[:, 6, 6], maps[:, 40, 40] = -1.0, 3.0
+    cohort = Cohort(images, np.zeros((6, 1), np.float32), ("ill",), np.arange(6), tuple("abcdef"), "multilabel")
+    monkeypatch.setattr(explain, "heatmaps", lambda fitted, seen, classes, usual: maps[: len(seen)])
+    fitted = model.Trained((), frozen=True)
+    found = explain.on_letters(cohort, np.arange(6), fitted, images, 0, resamples=20, seed=0)
+    assert (0.25, 0.0) == (found["value"], found["floor"]["value"])
 
 
 def test_an_overlay_shows_heat_and_lesion() -> None:

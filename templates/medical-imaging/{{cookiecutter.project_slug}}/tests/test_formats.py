@@ -215,6 +215,76 @@ def test_masks_are_of_the_class_that_is_present(pictures: Path) -> None:
     assert 0 == state["quarantined"]
 
 
+def write_mask(path: Path, side: int) -> None:
+    """Write a mask of 0 and 255 with a square lesion of this side, for the pictures' shape; 0 draws none."""
+    mask = np.zeros((24, 32), np.uint8)
+    mask[8 : 8 + side, 8 : 8 + side] = 255
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), mask)
+
+
+def test_masks_need_no_class_beside_them(pictures: Path) -> None:
+    """Without a column of labels the one class is the lesion, present where a mask has one, unknown without a mask."""
+
+    def change(rows: list[list[str]]) -> None:
+        for row in rows:
+            del row[6:]
+        rows[0].append("mask")
+        for number, row in enumerate(rows[1:]):
+            row.append(f"masks/{number}.png" if number != 7 else "")
+
+    for number in range(7):
+        write_mask(pictures / "masks" / f"{number}.png", 0 if number == 6 else 8)
+    cohort, state = load(rewritten(pictures, change), "images", "segmentation")
+    assert ("lesion",) == cohort.classes
+    np.testing.assert_array_equal([[1]] * 6 + [[0], [np.nan]], cohort.labels)
+    assert cohort.lesions is not None
+    assert cohort.has_mask is not None
+    assert {0, 1} == set(np.unique(cohort.lesions))
+    assert [True] * 7 + [False] == cohort.has_mask.tolist()
+    assert 0 == state["quarantined"]
+    with pytest.raises(PacelineError, match="no column that holds 1, 0, -1"):
+        load(pictures, "images")
+
+
+def test_a_lesion_in_every_image_can_be_outlined(pictures: Path) -> None:
+    """A class that is always present separates no images; its masks separate pixels."""
+
+    def change(rows: list[list[str]]) -> None:
+        rows[0][6:] = ["mass", "mask"]
+        for number, row in enumerate(rows[1:]):
+            row[6:] = ["1", f"masks/{number}.png"]
+
+    for number in range(8):
+        write_mask(pictures / "masks" / f"{number}.png", 8)
+    cohort, _ = load(rewritten(pictures, change), "images", "segmentation")
+    assert (("mass",), {1}) == (cohort.classes, set(cohort.labels.ravel().tolist()))
+    with pytest.raises(PacelineError, match="class 'mass' is present in 8 and absent in 0 images"):
+        load(pictures, "images")
+
+
+@pytest.mark.parametrize("ending", ["", "_mask"])
+def test_images_and_masks_need_no_table(ending: str, tmp_path: Path) -> None:
+    """Two folders with the same names; an image without a mask comes along, a mask without an image is quarantined."""
+    for number in range(6):
+        write_picture(tmp_path / "images" / "ward" / f"{number}.jpg", number)
+    for number in (0, 1, 2, 3, 4, 9):
+        write_mask(tmp_path / "masks" / "ward" / f"{number}{ending}.png", 8)
+    columns = Columns(patient="")
+    cohort, state = load(tmp_path, "images", "segmentation", labels_csv="", columns=columns)
+    assert cohort.has_mask is not None
+    assert [True] * 5 + [False] == cohort.has_mask.tolist()
+    assert list(range(6)) == cohort.patients.tolist()
+    assert {"there is no row of labels for the image": 1} == state["by_reason"]
+    with pytest.raises(PacelineError, match="nothing tells which images are of one patient"):
+        load(tmp_path, "images", "segmentation", labels_csv="")
+    with pytest.raises(PacelineError, match="nothing else tells what an image shows"):
+        load(tmp_path, "images", labels_csv="", columns=columns)
+    (tmp_path / "masks").rename(tmp_path / "truth")
+    with pytest.raises(PacelineError, match="no images/ with masks of the same names below masks/"):
+        load(tmp_path, "images", "segmentation", labels_csv="", columns=columns)
+
+
 def test_without_patients_each_image_is_of_somebody_else(pictures: Path) -> None:
     """An empty `columns.patient` says so; that a column is missing does not."""
     cohort, _ = load(pictures, "images", columns=Columns(patient=""))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from medical_imaging import model, predict, resnet, train, trained
+from medical_imaging import model, predict, resnet, segmentation, train, trained
 from medical_imaging.config import Config, Model
+from paceline import config as configuration
 from paceline import fit_keras
+from paceline.errors import PacelineError
 
 import keras  # isort: skip  # the backend is settled by the import before
 
@@ -65,6 +69,52 @@ def test_fine_tuning_follows_the_head(backbone_file: Path, small: Config, tmp_pa
     first, second = (weights for weights in before if weights.ndim == 4)
     np.testing.assert_array_equal(first, kernels[0])
     assert (second != kernels[1]).any()
+
+
+def test_penalties_below_the_head_enter_the_loss(
+    backbone_file: Path, small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From scratch, fine-tuned, and of a decoder: the loss is what is watched, and the penalty of what is trained."""
+    found: dict[str, tuple[float, float]] = {}
+
+    def fit(network: keras.Model, train: fit_keras.Batches, *arguments: Any, **named: Any) -> fit_keras.Fitted:
+        answer = network.evaluate(train, return_dict=True, verbose=0)
+        kernels = [np.asarray(each) for each in network.trainable_variables if "kernel" in each.name]
+        expected = sum(0.01 * np.abs(kernel).sum() + 0.02 * np.square(kernel).sum() for kernel in kernels)
+        found[named["stage"]] = (float(expected), answer["loss"] - answer[named["monitor"]])
+        return fit_keras.Fitted(1, "seen")
+
+    monkeypatch.setattr(fit_keras, "fit", fit)
+    for trained_as, settings in (
+        (train.train, {}),
+        (train.train, {"model.backbone": str(backbone_file), "transfer.unfreeze_share": 0.5}),
+        (segmentation.train, {"model.backbone": str(backbone_file), "model.name": "frozen"}),
+    ):
+        penalties = {"train.network_l1": 0.01, "train.network_l2": 0.02}
+        if trained_as is train.train:
+            penalties |= {"train.l1": 0.01, "train.l2": 0.02}
+        else:
+            penalties["model.task"] = "segmentation"
+        trained_as(configuration.replace(small, {**settings, **penalties}, source="test"), runs_folder=tmp_path)
+    assert {"train", "head", "fine_tune", "decoder"} == set(found)
+    for stage, (expected, penalty) in found.items():
+        assert expected > 0.1, stage
+        assert expected == pytest.approx(penalty, rel=1e-3), stage
+
+
+@pytest.mark.parametrize(
+    ("settings", "cause"),
+    [
+        ({"train.network_l2": 0.1}, "'frozen' trains none. Set train.l1"),
+        ({"train.l2": 0.1, "model.task": "segmentation"}, "train.l2 = 0.1 is of classifiers"),
+        ({"train.folds": 3, "model.task": "segmentation"}, "train.folds = 3 is of classifiers"),
+        ({"model.head": "kernel", "model.task": "segmentation"}, "model.head = 'kernel' is of classifiers"),
+    ],
+)
+def test_a_setting_that_would_act_on_nothing_is_refused(settings: dict[str, Any], cause: str) -> None:
+    """Each names the key that does."""
+    with pytest.raises(PacelineError, match=re.escape(cause)):
+        configuration.replace(Config(), settings, source="test")
 
 
 def test_resnet18_is_the_published_one() -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 from medical_imaging import predict, segmentation, synthetic, trained
 from medical_imaging.config import Config
+from paceline import config as configuration
 from paceline.errors import PacelineError
 
 
@@ -81,6 +84,48 @@ def test_what_does_not_act_on_outlines_is_refused(outlining_run: Path) -> None:
     """Views are averaged of classifiers alone."""
     with pytest.raises(PacelineError, match=r"report\.views=2"):
         trained.load(outlining_run, ["report.views=2"])
+
+
+def test_a_folder_of_images_and_masks_trains(small: Config, tmp_path: Path) -> None:
+    """Thirty pictures, a bright disc in each, no table and no class: a run with scores, which can be evaluated.
+
+    The folder's name, a patient's perhaps, is in the run's configuration, which trains again, and nowhere else.
+    """
+    rng, root = np.random.default_rng(0), tmp_path / "Nightingale F"
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    for number in range(30):
+        mask = np.zeros((48, 64), np.uint8)
+        cv2.circle(mask, tuple(int(each) for each in rng.integers(12, 36, 2)), 7, 255, -1)
+        image = rng.integers(0, 80, mask.shape, dtype=np.uint8) + mask // 2
+        assert cv2.imwrite(str(root / "images" / f"{number}.png"), image)
+        assert cv2.imwrite(str(root / "masks" / f"{number}.png"), mask)
+    overrides = {
+        "model.task": "segmentation",
+        "data.source": "images",
+        "data.path": str(root),
+        "data.labels_csv": "",
+        "data.columns.patient": "",
+    }
+    chosen = configuration.replace(small, overrides, source="test")
+    command = shlex.join(["medical-imaging", "train", "--set", f"data.path={root}"])
+    answer = segmentation.train(chosen, runs_folder=tmp_path / "runs", command=command)
+    folder = Path(answer["run"])
+    assert ["config.toml"] == [
+        path.name for path in folder.rglob("*") if path.is_file() and b"Nightingale" in path.read_bytes()
+    ]
+    assert chosen == configuration.load(Config, folder / "config.toml")
+    assert "done" == answer["status"]
+    assert 0 <= answer["scores"]["dice"]["value"] <= 1
+    found = json.loads((folder / "run.json").read_text())
+    assert ("(hidden)", "medical-imaging train --set data.path=(hidden)") == (
+        found["config"]["data"]["path"],
+        found["command"],
+    )
+    assert (30, ["lesion"]) == (found["dataset"]["masks"]["with_a_lesion"], found["model"]["classes"])
+    assert found["scores"]["false_alarms"]["value"] is None, "no image is without a lesion"
+    again = predict.evaluate(folder)
+    assert answer["scores"]["dice"]["value"] == pytest.approx(again["scores"]["dice"]["value"], abs=1e-6)
 
 
 def test_a_recipe_without_maps_is_refused(small: Config, tmp_path: Path) -> None:

@@ -59,6 +59,17 @@ def test_scores_are_finite_and_beside_the_floor(record: dict[str, Any]) -> None:
         assert "ece" in name or score["low"] <= score["value"] <= score["high"], name
 
 
+def test_the_external_site_is_in_no_slice_of_the_test(record: dict[str, Any]) -> None:
+    """Groups of the test sum to the test, and those of the external site stand apart, with its name."""
+    sizes = {part["part"]: part["images"] for part in record["dataset"]["parts"]}
+    rows = {row["slice"]: row["images"] for row in record["slices"]}
+    assert {"site=A", "site=B", "external site=C", "sex=F", "external sex=F"} <= set(rows)
+    assert "site=C" not in rows
+    assert sizes["external"] == rows["external site=C"]
+    for column, part in (("site", "test"), ("sex", "test"), ("external sex", "external")):
+        assert sizes[part] == sum(images for name, images in rows.items() if name.startswith(f"{column}=")), column
+
+
 def test_no_identifier_leaves_the_data(run_folder: Path, small: Config, tmp_path: Path) -> None:
     """Names that the phantom cohort plants in its files stand in none of the run's files."""
     planted = [path.read_bytes() for path in synthetic.write(tmp_path / "phantom", small.data).rglob("*.dcm")]

@@ -73,7 +73,8 @@ def model_card(record: dict[str, Any]) -> str:
             f"A missed {words.missed} harms the patient: compare the figures by group, under Quantitative analyses, "
             "and read the intervals: a group of few images proves little either way.",
             "Items are named by salted ids; the map to real ones lies beside the data and is not to be passed on.",
-            "The record holds data.path: name that folder so that it tells nothing of a patient.",
+            "The run's config.toml holds data.path, so that it can be trained again, and its name may be a patient's: "
+            "leave that file out when the run is passed on. No other file of the run holds it.",
         ),
     )
     return text + "\n" + checklist.table(record)

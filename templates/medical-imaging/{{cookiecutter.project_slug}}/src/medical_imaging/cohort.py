@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Task = Literal["multilabel", "multiclass", "segmentation"]
+LESION = "lesion"  # the one class where masks alone tell what is there
 
 
 @dataclass(frozen=True)

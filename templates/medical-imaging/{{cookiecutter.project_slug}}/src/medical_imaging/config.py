@@ -6,9 +6,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from paceline.config import CountOrAuto, Section
+from paceline.config import PRIVATE, CountOrAuto, Section
 from paceline.recipe import Recipe
 from paceline.tune.settings import Tune
+
+OF_CLASSIFIERS = ("model.head", "train.folds", "train.loss", "train.l1", "train.l2", "report.views")
 
 
 class Columns(Section):
@@ -33,8 +35,13 @@ class Data(Section):
     source: Literal["synthetic", "dicom", "nifti", "images", "nih", "chexpert", "medmnist"] = Field(
         "synthetic", description="synthetic | dicom | nifti | images (PNG, JPEG) | nih | chexpert | medmnist"
     )
-    path: str = Field("", description="a folder, or the .npz of medmnist; not for synthetic")
-    labels_csv: str = Field("labels.csv", description="dicom, nifti, images: the table of labels, below data.path")
+    path: str = Field("", description="a folder, or the .npz of medmnist; not for synthetic", json_schema_extra=PRIVATE)
+    labels_csv: str = Field(
+        "labels.csv",
+        description="dicom, nifti, images: the table of labels, below data.path; "
+        "empty, for segmentation: images/ and masks/ alone",
+        json_schema_extra=PRIVATE,
+    )
     classes: tuple[str, ...] = Field((), description="columns of labels to use; empty: all the format has")
     image_size_px: int = Field(128, ge=16, le=2048, description="side of the square that a network sees")
     frame: Literal["middle", "first", "refuse"] = Field(
@@ -67,7 +74,9 @@ class Model(Section):
     head: Literal["linear", "kernel"] = Field(
         "linear", description="frozen: linear | kernel (Gaussian, as in a support vector machine)"
     )
-    dropout: float = Field(0.2, ge=0, lt=1, description="share of the features dropped before the head")
+    dropout: float = Field(
+        0.2, ge=0, lt=1, description="share of the features dropped before the head; of a decoder: of its coarsest map"
+    )
 
 
 class Train(Recipe):
@@ -89,8 +98,12 @@ class Train(Recipe):
     uncertain: Literal["ignore", "zeros", "ones", "smooth"] = Field(
         "ignore", description="multilabel: uncertain labels are ignored, taken as 0 or 1, or as .55 to .85 at random"
     )
-    l1: float = Field(0.0, ge=0, description="L1 penalty of the head")
-    l2: float = Field(0.03, ge=0, description="L2 penalty of the head")
+    l1: float = Field(0.0, ge=0, description="L1 penalty of a classifier's head")
+    l2: float = Field(0.03, ge=0, description="L2 penalty of a classifier's head")
+    network_l1: float = Field(
+        0.0, ge=0, description="L1 penalty of all other kernels that are trained: from scratch, fine-tuned, a decoder's"
+    )
+    network_l2: float = Field(0.0, ge=0, description="L2 penalty of these; where it helps, 0.0001 or so")
     augment: float = Field(
         0.5, ge=0, le=1, description="strength of shifts, turns, zoom, contrast; 0: none; not before frozen features"
     )
@@ -152,4 +165,23 @@ class Config(Section):
                 f"model.head = 'kernel' wants features that stay, and model.name is '{self.model.name}'. "
                 "Set model.name = 'frozen', or model.head = 'linear'."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_that_would_be_ignored(self) -> Config:
+        outlines = self.model.task == "segmentation"
+        if self.model.name == "frozen" and not outlines and (self.train.network_l1 or self.train.network_l2):
+            raise ValueError(
+                "train.network_l1 and train.network_l2 are of kernels below the head, and model.name = 'frozen' trains "
+                "none. Set train.l1 or train.l2, or model.name = 'fine_tuned'."
+            )
+        for key in OF_CLASSIFIERS if outlines else ():
+            section, name = key.split(".")
+            value, usual = getattr(getattr(self, section), name), getattr(getattr(Config(), section), name)
+            if value not in (usual, 0):
+                other = ", or train.network_" + name if name in ("l1", "l2") else ""
+                raise ValueError(
+                    f"{key} = {value!r} is of classifiers, and model.task is 'segmentation'. "
+                    f"Leave it at {usual!r}{other}."
+                )
         return self

@@ -4,6 +4,10 @@ Of its options two are taken, as the learning needs them: dates keep their dista
 the same days (Retain Longitudinal Temporal Information with Modified Dates), and sex and age stay (part of Retain
 Patient Characteristics; 90 and above become 90). Beyond table E.1-1, every text that is not known to be harmless goes.
 What is burned into pixels is not removed: suspects are written apart, for eyes to check.
+
+The table of labels is treated as the files are: patients and sites become salted ids (the profile drops or replaces an
+institution's name), views and sexes stay as far as they are the usual words, ages as far as they are numbers, files get
+their ids for names. Classes and labels are copied: look at their names.
 """
 
 from __future__ import annotations
@@ -39,6 +43,14 @@ TO_CHECK = "check-burned-in"
 LOOKED_AT_PX = 512  # side of the image in which letters are looked for
 MOST_SHIFTED_DAYS = 3650
 OLDEST_YEARS = 90
+PER_YEAR = {"": 1.0, "Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
+# Defined terms and usual names of views; another text may be anything, and goes.
+VIEWS = frozenset(
+    {
+        "PA", "AP", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LATERAL", "FRONTAL", "AP ERECT", "AP SUPINE", "OBLIQUE",
+        "CC", "MLO", "ML", "LM", "LMO", "XCC", "XCCL", "XCCM", "FB", "SIO", "ISO", "AXIAL", "CORONAL", "SAGITTAL",
+    }
+)  # fmt: skip
 STANDARD_UIDS = "1.2.840.10008."  # of the standard itself: classes and syntaxes, not of anybody's objects
 EMPTIED = frozenset({"AccessionNumber", "ReferringPhysicianName", "PatientBirthDate", "StudyID"})  # but must be there
 TEXTS = frozenset({"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UN", "UR", "UT"})
@@ -144,6 +156,7 @@ def configured(out: Path, config: Data, task: Task, quarantine: Quarantine) -> d
     answer = write(out, listed, ids, quarantine)
     known = zip(listed.rows["file"], listed.rows["patient"], strict=True)
     privacy.extend_map(private, [(ids.item(name), name, patient) for name, patient in known])
+    privacy.note_sites(private, ids, listed.rows["site"])
     return {**answer, "folder": str(out)}
 
 
@@ -181,13 +194,26 @@ def write(out: Path, listed: Listing, ids: privacy.Ids, quarantine: Quarantine) 
         quarantine.count(kept=1)
         mask = _copy_mask(listed.root, row["mask"], out, item)
         file = f"{TO_CHECK}/{item}.dcm" if suspected else f"{item}.dcm"
-        kept = {**row, "file": file, "patient": ids.patient(row["patient"]), "age": _age(row["age"]), "mask": mask}
+        kept = _kept(row, ids) | {"file": file, "mask": mask}
         labels = [_label(value) for value in listed.labels[at]]
         rows.append([*(kept[field] for field in FIELDS), *labels])
     with (out / "labels.csv").open("w", encoding="utf-8", newline="") as file_:
         header = [{"patient": "patient_id"}.get(field, field) for field in FIELDS]
         csv.writer(file_).writerows([[*header, *listed.classes], *rows])
     return {"written": len(rows), "to_check_for_burned_in_text": flagged, "quarantine": quarantine.state()}
+
+
+def _kept(row: Mapping[str, str], ids: privacy.Ids) -> dict[str, str]:
+    """Return what the table of the copies says of a row, but its files."""
+    view = row["view"].upper()
+    return {
+        "patient": ids.patient(row["patient"]),
+        "site": ids.site(row["site"]) if row["site"] else "",
+        "sex": data.SEXES.get(row["sex"].lower(), ""),
+        "age": _age(row["age"]),
+        "view": view if view in VIEWS else "",
+        "split": row["split"],
+    }
 
 
 def _copy(listed: Listing, row: Mapping[str, str], out: Path, item: str, who: Person) -> bool:
@@ -267,11 +293,18 @@ def _shifted(text: str, shift: timedelta) -> str:
 
 
 def _age(text: str) -> str:
-    """Return an age, in years or as DICOM writes it, of at most `OLDEST_YEARS`."""
-    years = re.fullmatch(r"(\d{1,3})(?:\.0*)?([Yy]?)", text)
-    if years is None or int(years[1]) < OLDEST_YEARS:
+    """Return an age, in years or as DICOM writes it, of at most `OLDEST_YEARS`; empty where it is none.
+
+    >>> _age("058Y"), _age("93.5"), _age("1200M"), _age("born in 1931")
+    ('058Y', '90', '090Y', '')
+    """
+    age = re.fullmatch(r"(\d{1,4})(?:\.\d*)?([YMWDymwd]?)", text)
+    if age is None:
+        return ""
+    years = int(age[1]) / PER_YEAR[age[2].upper()]
+    if years < OLDEST_YEARS:
         return text
-    return f"{OLDEST_YEARS:03d}Y" if years[2] else str(OLDEST_YEARS)
+    return f"{OLDEST_YEARS:03d}Y" if age[2] else str(OLDEST_YEARS)
 
 
 def _label(value: np.float32) -> str:

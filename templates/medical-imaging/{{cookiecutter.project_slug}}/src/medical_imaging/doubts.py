@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medical_imaging.cohort import Split
+from medical_imaging.letters import most_moved
 from medical_imaging.metrics import Judged
 
 FEW_POSITIVES = 20  # fewer leave the figures of a class to chance: a sensitivity of one half is then 0.4 wide
@@ -53,7 +54,7 @@ def about(
         )
     read = scores.get("letters_effect")
     if read and read["value"] > max(READS, 2 * read["floor"]["value"]):
-        most = max(letters, key=lambda row: abs(row["with_letters"]["value"] - row["letters_erased"]["value"]))
+        most = letters[most_moved(letters)]
         doubts.append(
             f"It reads letters burned into the image: erasing them in {most['images']} images moves its probabilities "
             f"by {read['value']:.2f} on average, that of {most['class']} from {most['with_letters']['value']:.2f} to "

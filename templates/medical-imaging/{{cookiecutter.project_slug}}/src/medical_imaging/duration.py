@@ -78,7 +78,7 @@ def after_classifier(config: Config, cohort: Cohort, split: Split, scoring_secon
         scoring_seconds: what the scores of the floor took; those of the model, of its classes and of each kind of group
             take about as much each.
     """
-    kinds = len(groups.of(cohort, split.test)) if len(split.test) else 0
+    kinds = sum(len(by) for _, by in groups.by_part(cohort, split))
     judged = (*split.test, *split.external)
     explained = explain.USUAL_IMAGES + config.report.heatmaps
     if cohort.lesions is not None:
@@ -86,6 +86,7 @@ def after_classifier(config: Config, cohort: Cohort, split: Split, scoring_secon
     answered = 0 if config.model.name == "frozen" and config.report.views == 1 else len(cohort.items)
     answered *= config.report.views * config.train.folds * (2 if config.train.folds > 1 else 1)
     if len(found := [row for row in judged if letters.places(cohort.images[row]).any()]) >= letters.FEW:
+        explained += len(found)
         answered += 3 * len(found) * config.report.views * (1 if config.model.name == "frozen" else config.train.folds)
     images = answered + explained * config.train.folds
     return Measured(scoring_seconds * (2 + kinds) + _answers(config, images) + REST_SECONDS, ERROR)
@@ -93,7 +94,7 @@ def after_classifier(config: Config, cohort: Cohort, split: Split, scoring_secon
 
 def after_outlines(config: Config, cohort: Cohort, split: Split, scoring_seconds: float) -> Measured:
     """Return what follows the last training of a model that outlines; see `after_classifier`."""
-    kinds = len(groups.of(cohort, split.test))
+    kinds = sum(len(by) for _, by in groups.by_part(cohort, split))
     images = 2 * sum(len(rows) for rows in (split.validation, split.test, split.external))  # the decoder costs as much
     return Measured(scoring_seconds * (1 + kinds) + _answers(config, images) + REST_SECONDS, ERROR)
 

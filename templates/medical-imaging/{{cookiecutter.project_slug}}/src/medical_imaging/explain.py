@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from medical_imaging import kernels
+from medical_imaging import kernels, letters
 from medical_imaging.cohort import Cohort
 from medical_imaging.model import LAST, MAPS, VECTOR, Member, Trained, predict_maps
 from paceline import intervals
@@ -24,6 +24,7 @@ from paceline import intervals
 Floats = NDArray[np.float64]
 TOLERANCE_SHARE = 0.05  # of the image's side, around the lesion: Zhang et al. 2018 allow 15 pixels of about 300
 PICTURE_PX = 160
+OPPOSITE = "the same area on the opposite side"
 USUAL_IMAGES = 64  # of the training, that say what is usual
 
 
@@ -97,6 +98,50 @@ def pointing_score(
             row = {"of": f"{name}={value}", "lesions": int(here.sum())}
             found.append(row | {"hit": intervals.wilson(int(hits[here].sum()), int(here.sum())).state()})
     return score, found
+
+
+def on_letters(
+    cohort: Cohort,
+    rows: NDArray[np.int64],
+    fitted: Trained,
+    usual: NDArray[Any],
+    place: int,
+    *,
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the share of a class's heat, for it and against it, that lies on burned-in letters.
+
+    The pointing game does not see them: a letter moves an answer without being its strongest place, mostly by speaking
+    against "no finding". The floor is the share of the same area on the opposite side.
+
+    Args:
+        cohort: the images.
+        rows: of them; those with letters count, of which there are some.
+        fitted: the model.
+        usual: see `heatmaps`.
+        place: the class's.
+        resamples: of the bootstrap over patients.
+        seed: of it.
+    """
+    marks = {int(row): where for row in rows if (where := letters.places(cohort.images[row])).any()}
+    marked = list(marks)
+    heat = np.abs(heatmaps(fitted, np.asarray(cohort.images[marked]), [place] * len(marked), usual))
+    near = np.stack([_near(where) for where in marks.values()])
+    shares = {"on": share_within(heat, near), "off": share_within(heat, near[:, :, ::-1])}
+    found = intervals.bootstrap_many(
+        lambda weights: {name: float(np.average(each, weights=weights)) for name, each in shares.items()},
+        cohort.patients[marked],
+        resamples=resamples,
+        seed=seed,
+    )
+    return found["on"].state() | {"floor": {"name": OPPOSITE, **found["off"].state()}}
+
+
+def share_within(heat: Floats, areas: NDArray[np.bool_]) -> Floats:
+    """Return for each image the share of its heat, none of it negative, that lies within its area."""
+    shares: Floats = (heat * areas).sum(axis=(1, 2)) / np.maximum(heat.sum(axis=(1, 2)), 1e-12)
+    return shares
 
 
 def overlay(image: NDArray[np.uint8], heat: Floats, lesion: NDArray[np.bool_] | None) -> NDArray[np.uint8]:

@@ -84,7 +84,9 @@ def kept(cohort: Cohort, good: NDArray[np.bool_], config: Data) -> Cohort:
 
 
 def refuse_one_class(cohort: Cohort) -> None:
-    """Refuse classes that are present in all images, or in none."""
+    """Refuse classes that are present in all images, or in none; to outlines they do not matter."""
+    if cohort.task == "segmentation":
+        return
     for column, name in enumerate(cohort.classes):
         values = cohort.labels[:, column]
         present, absent = int((values == 1).sum()), int((values == 0).sum())

@@ -13,7 +13,7 @@ from medical_imaging import model, splits
 from medical_imaging.augment import augmenting
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Config
-from paceline import budget, fit_keras, transfer
+from paceline import budget, fit_keras, optimizers, transfer
 from paceline.progress import Progress
 from paceline.record import Run
 
@@ -92,6 +92,7 @@ def fit(
         recipe = recipe.model_copy(update={"learning_rate": config.transfer.learning_rate})
         transfer.unfreeze(backbone, share=config.transfer.unfreeze_share)
     with run.phase("build"):
+        optimizers.penalise(backbone, l1=config.train.network_l1, l2=config.train.network_l2)
         member = model.Member(backbone, head or model.build_head(config, width, targets.shape[1], None), 0)
         network = model.joined(member)
         model.compile_(network, config, recipe, weights)

@@ -1,4 +1,4 @@
-"""Layouts of folders that people have: DICOM, NIfTI or pictures with a CSV; NIH ChestX-ray14; CheXpert.
+"""Layouts of folders that people have: DICOM, NIfTI or pictures with a CSV or masks; NIH ChestX-ray14; CheXpert.
 
 Each is brought to one list of files with labels; what is in the list and not on the disk, or on the disk and not in the
 list, comes along with its reason. No message here holds a file's name.
@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medical_imaging import dicom, pictures, privacy, tables
+from medical_imaging import dicom, pairs, pictures, privacy, tables
 from medical_imaging.cohort import Task
 from medical_imaging.config import Columns, Data
 from paceline.cache import Refused
@@ -33,6 +33,7 @@ SUFFIXES = {
     "nih": (".png",),
     "chexpert": (".jpg",),
 }
+MASK_SUFFIXES = (".png", ".nii", ".nii.gz")  # no JPEG: what it loses makes lesions of a ground that was 0
 NIH_CLASSES = (
     "Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax",
     "Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening", "Hernia",
@@ -82,11 +83,14 @@ def listing(config: Data, task: Task, root: Path) -> Listing:
     elif config.source == "chexpert":
         table = _chexpert(config, task, root, found)
     else:
-        table = tables.of(tables.read(root / config.labels_csv), config.columns, config.classes, task)
+        raw = tables.read(root / config.labels_csv) if config.labels_csv else _without_table(config, task, root, found)
+        table = tables.of(raw, config.columns, config.classes, task)
         table = _with_headers(table, root) if _kind(config) == "dicom" else table
         if "patient" in table.lacking and config.columns.patient:
             raise PacelineError(
-                f"The table of labels has no column '{config.columns.patient}'.",
+                f"The table of labels has no column '{config.columns.patient}'."
+                if config.labels_csv
+                else "Without a table of labels nothing tells which images are of one patient.",
                 "Set data.columns.patient; empty means that each image is of somebody else.",
             )
     return _joined(table, root, found, reader(config))
@@ -130,6 +134,15 @@ def _files(root: Path, suffixes: tuple[str, ...]) -> set[str]:
             if not name.startswith(".") and (plain or low.endswith(tuple(end for end in suffixes if end))):
                 found.add((below / name).as_posix())
     return found
+
+
+def _without_table(config: Data, task: Task, root: Path, found: set[str]) -> pl.DataFrame:
+    """Return the table that nobody wrote: `images/` with the masks of the same names below `masks/`."""
+    if task != "segmentation":
+        raise PacelineError(
+            "data.labels_csv is empty, and nothing else tells what an image shows.", "Name the table of labels."
+        )
+    return pairs.table(found, _files(root, MASK_SUFFIXES), config.columns)
 
 
 def _joined(table: tables.Table, root: Path, found: set[str], read: Callable[[Path], dicom.Shades]) -> Listing:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medical_imaging.cohort import Cohort
+from medical_imaging.cohort import Cohort, Split
 
 AGES_YEARS = (18, 40, 60, 75)  # where a band ends and the next begins
 MOST_GROUPS = 50
@@ -22,6 +22,19 @@ def of(cohort: Cohort, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     if cohort.age_years is not None:
         groups["age"] = _bands(cohort.age_years[rows])
     return {name: values for name, values in groups.items() if len({str(value) for value in values} - {""}) > 1}
+
+
+def by_part(cohort: Cohort, split: Split) -> list[tuple[NDArray[np.int64], dict[str, NDArray[Any]]]]:
+    """Return the rows of the test with their groups, and apart those of the external site, with its name as one.
+
+    A group of both together would be neither what the model was made for nor what it meets elsewhere.
+    """
+    parts = [(split.test, of(cohort, split.test))]
+    if len(split.external) and cohort.sites is not None:
+        site = cohort.sites[split.external]
+        apart = {f"external {name}": values for name, values in of(cohort, split.external).items() if name != "site"}
+        parts.append((split.external, ({"external site": site} if are_groups(cohort, cohort.sites) else {}) | apart))
+    return parts
 
 
 def are_groups(cohort: Cohort, values: NDArray[Any]) -> bool:

@@ -41,7 +41,9 @@ def scores(
 def slices(
     cohort: Cohort, split: Split, decision: Decision, logits: NDArray[np.float64], config: Report, *, seed: int
 ) -> list[dict[str, Any]]:
-    """Return the scores by site, sex, age and view, of the test and the external site together."""
-    rows = np.concatenate([split.test, split.external])
-    judged = judge(cohort, rows, decision, logits)
-    return metrics.slices(judged, groups.of(cohort, rows), resamples=config.resamples, seed=seed)
+    """Return the scores by site, sex, age and view of the test, and, as `external ...`, apart of the external site."""
+    found = []
+    for rows, by in groups.by_part(cohort, split):
+        judged = judge(cohort, rows, decision, logits)
+        found += metrics.slices(judged, by, resamples=config.resamples, seed=seed)
+    return found

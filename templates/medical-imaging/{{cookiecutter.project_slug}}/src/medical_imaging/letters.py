@@ -7,7 +7,7 @@ Erasing an equal patch on the opposite side is the floor, for filling in changes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -56,6 +56,12 @@ def erased(image: NDArray[np.uint8], where: NDArray[np.bool_]) -> NDArray[np.uin
     mask = cv2.dilate(where.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     filled = cv2.inpaint(np.ascontiguousarray(image), mask, 3, cv2.INPAINT_TELEA)
     return np.asarray(filled, np.uint8).reshape(image.shape)
+
+
+def most_moved(by_class: Sequence[Mapping[str, Any]]) -> int:
+    """Return the place of the class whose probability erasing letters moves most; see `effect`."""
+    moved = [abs(row["with_letters"]["value"] - row["letters_erased"]["value"]) for row in by_class]
+    return int(np.argmax(moved))
 
 
 def effect(

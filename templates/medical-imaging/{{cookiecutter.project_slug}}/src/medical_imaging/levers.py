@@ -26,6 +26,9 @@ def levers(config: Config) -> list[Lever]:
     settings, name = config.train, config.model.name
     scratch = name == "resnet18" or config.model.backbone == "none"
     patience = settings.early_stopping_epochs or 10
+    penalty = {"train.l2": settings.l2 or 0.03}
+    if name != "frozen":
+        penalty["train.network_l2"] = settings.network_l2 or 1e-4
     found = [
         Lever(
             "batch size",
@@ -50,7 +53,7 @@ def levers(config: Config) -> list[Lever]:
         ),
         Lever("gradient clipping", "convergence", {"train.clip_norm": 1.0}, without={"train.clip_norm": 0.0}),
         Lever("dropout", "convergence", {"model.dropout": config.model.dropout or 0.2}, without={"model.dropout": 0.0}),
-        Lever("L2 penalty", "convergence", {"train.l2": settings.l2 or 0.03}, without={"train.l2": 0.0}),
+        Lever("L2 penalty", "convergence", penalty, without=dict.fromkeys(penalty, 0.0)),
         Lever("L1 penalty", "convergence", {"train.l1": settings.l1 or 0.001}, without={"train.l1": 0.0}),
     ]
     if config.data.image_size_px >= 2 * SMALLEST_PX and name != "frozen":
@@ -74,7 +77,7 @@ def levers(config: Config) -> list[Lever]:
             Lever(
                 "frozen features",
                 "convergence",
-                {"model.name": "frozen"},
+                {"model.name": "frozen", "train.network_l1": 0.0, "train.network_l2": 0.0},
                 "no augmentation; features of other images",
                 without={"model.name": "fine_tuned", "model.head": "linear"},
             ),

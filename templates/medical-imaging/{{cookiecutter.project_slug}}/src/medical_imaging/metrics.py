@@ -137,6 +137,7 @@ def notes(*, exclusive: bool) -> dict[str, str]:
         "specificity": "Share of images without a finding that are left alone there, mean over the classes.",
         "brier": "Mean squared distance of the probability from what was so; 0 is best.",
         "pointing_game": "Share of lesions, test and external, in which the strongest place of the heat map lies.",
+        "heat_on_letters": "Share of the heat map that lies on burned-in letters, of the class that they move most.",
         "letters_effect": "Mean change of a probability when burned-in letters are erased; 0 is best: none are read.",
         "ece": "Expected calibration error over 10 bins of equal mass; above 0 by chance alone.",
     }

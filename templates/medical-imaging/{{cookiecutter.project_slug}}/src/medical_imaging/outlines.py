@@ -79,19 +79,30 @@ def scores(
 
 
 def slices(
-    cohort: Cohort, rows: NDArray[np.int64], found: Masks, masks: Masks, config: Report, *, seed: int
+    cohort: Cohort, split: Split, found: Masks, masks: Masks, config: Report, *, seed: int
 ) -> list[dict[str, Any]]:
-    """Return the scores by site, sex, age and view; `found` has the outlines of `rows`, `masks` those of all."""
-    table = []
-    for column, values in groups.of(cohort, rows).items():
-        for value in sorted({str(each) for each in values} - {""}):
-            there = np.array([str(each) == value for each in values])
-            here = rows[there]
-            of_group = overlap.score(
-                found[there], masks[here], cohort.patients[here], resamples=config.resamples, seed=seed
-            )
-            lesions = int(masks[here].any(axis=(1, 2)).sum())
-            table.append({"slice": f"{column}={value}", "images": len(here), "lesions": lesions, **of_group})
+    """Return the scores by site, sex, age and view of the test, and, as `external ...`, apart of the external site.
+
+    Args:
+        cohort: the images.
+        split: rows with masks.
+        found: outlines of the test's rows and then of the external site's.
+        masks: of all rows.
+        config: `resamples`.
+        seed: of the bootstrap.
+    """
+    table, start = [], 0
+    for rows, by in groups.by_part(cohort, split):
+        ours, start = found[start : start + len(rows)], start + len(rows)
+        for column, values in by.items():
+            for value in sorted({str(each) for each in values} - {""}):
+                there = np.array([str(each) == value for each in values])
+                here = rows[there]
+                of_group = overlap.score(
+                    ours[there], masks[here], cohort.patients[here], resamples=config.resamples, seed=seed
+                )
+                lesions = int(masks[here].any(axis=(1, 2)).sum())
+                table.append({"slice": f"{column}={value}", "images": len(here), "lesions": lesions, **of_group})
     return table
 
 
@@ -128,7 +139,7 @@ def evaluate(run: TrainedRun, cohort: Cohort, whole: Split) -> dict[str, Any]:
     found = chances(run.network, np.asarray(cohort.images[rows])) >= _threshold(run)
     return {
         "scores": scores(found, masks, split, cohort.patients, settings, seed=seed),
-        "slices": slices(cohort, rows, found, masks, settings, seed=seed),
+        "slices": slices(cohort, split, found, masks, settings, seed=seed),
     }
 
 

@@ -2,7 +2,7 @@
 
 File and folder names of medical data often hold a patient's name or number, so none of them is ever printed, logged or
 kept in a run. What stands there instead is an HMAC of the name with a random salt. Salt and map lie beside the data, in
-`<data>.private/`, for their owner alone: `ids.csv` says which file an id means.
+`<data>.private/`, for their owner alone: `ids.csv` says which file an id means, `sites.csv` which site.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ class Ids:
     def patient(self, identity: str) -> str:
         """Return the id of a patient."""
         return self._id("patient", identity)
+
+    def site(self, name: str) -> str:
+        """Return the id of a hospital."""
+        return self._id("site", name)
 
     def _id(self, kind: str, text: str) -> str:
         return hmac.new(self.salt, f"{kind}:{text}".encode(), hashlib.sha256).hexdigest()[:ID_CHARACTERS]
@@ -103,6 +107,14 @@ def extend_map(place: Path, rows: Iterable[tuple[str, str, str]]) -> Path:
         _write_private(part, text.getvalue().encode(), os.O_TRUNC)
         part.replace(file)
     return file
+
+
+def note_sites(place: Path, ids: Ids, names: Iterable[str]) -> Path:
+    """Write which site each id of the last copies stands for, to `sites.csv` in the private folder `place`."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([("id", "site"), *((ids.site(name), name) for name in sorted(set(names) - {""}))])
+    _write_private(place / "sites.csv", text.getvalue().encode(), os.O_TRUNC)
+    return place / "sites.csv"
 
 
 def _write_private(file: Path, content: bytes, flag: int) -> None:

@@ -16,14 +16,17 @@ from medical_imaging.cards import data_card, model_card
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Config
 from medical_imaging.fitting import most_epochs, tuning_epochs, unheard
-from paceline import device, fit_keras, pace, record, transfer
+from paceline import device, fit_keras, optimizers, pace, record, transfer
 from paceline.budget import Ceiling
 from paceline.errors import PacelineError
 from paceline.progress import Progress
 from paceline.quarantine import Quarantine
+from paceline.recipe import Recipe
 from paceline.record import Run
 
 import keras  # isort: skip  # the backend is settled by the imports before
+
+WATCHED = "overlap_loss"  # cross-entropy of pixels and Dice; see `losses.Overlap`
 
 
 def train(
@@ -83,7 +86,7 @@ def train(
             seen = outlines.chances(network, cohort.images[rows])
             run.scores = outlines.scores(seen >= threshold, masks, split, cohort.patients, settings, seed=seed)
             run.score_notes = overlap.notes()
-            run.slices = outlines.slices(cohort, rows, seen >= threshold, masks, settings, seed=seed)
+            run.slices = outlines.slices(cohort, split, seen >= threshold, masks, settings, seed=seed)
             for metric, value in of_floor.items():
                 run.scores[metric]["floor"] = {"name": outlines.FLOOR, **value}
             for sentence in doubts.about_outlines(masks, split, run.scores):
@@ -130,16 +133,24 @@ def _fit(
             setting="data.max_cache_bytes",
             run=run,
         )
-        head.compile(optimizer=fit_keras.optimizer(recipe), loss=losses.Overlap())
+        _compile(head, config, recipe)
         with contextlib.nullcontext() if config.model.name == "frozen" else unheard(run):
             epochs += _stage(config, head, maps, masks, split, "decoder", run, progress)
         if config.model.name == "frozen":
             return epochs
         recipe = recipe.model_copy(update={"learning_rate": config.transfer.learning_rate})
         transfer.unfreeze(backbone, share=config.transfer.unfreeze_share)
-    network.compile(optimizer=fit_keras.optimizer(recipe), loss=losses.Overlap())
+    _compile(network, config, recipe)
     stage = "train" if config.model.backbone == "none" else "fine_tune"
     return epochs + _stage(config, network, cohort.images, masks, split, stage, run, progress)
+
+
+def _compile(network: keras.Model, config: Config, recipe: Recipe) -> None:
+    """Give it penalties, optimizer and loss; what is watched is the loss without the penalties, which fall anyway."""
+    loss = losses.Overlap()
+    optimizers.penalise(network, l1=config.train.network_l1, l2=config.train.network_l2)
+    watched = keras.metrics.MeanMetricWrapper(loss.call, name=WATCHED)
+    network.compile(optimizer=fit_keras.optimizer(recipe), loss=loss, weighted_metrics=[watched])
 
 
 def _stage(
@@ -168,7 +179,7 @@ def _stage(
         batches(split.validation, None),
         epochs=_stages(config)[stage],
         early_stopping_epochs=settings.early_stopping_epochs,
-        monitor="loss",
+        monitor=WATCHED,
         larger_is_better=False,
         checkpoint_seconds=settings.checkpoint_seconds,
         stage=stage,

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medical_imaging.cohort import Task
+from medical_imaging.cohort import LESION, Task
 from medical_imaging.config import Columns
 from paceline.errors import PacelineError
 
@@ -63,7 +63,8 @@ def of(raw: pl.DataFrame, columns: Columns, wanted: Sequence[str], task: Task) -
         raw: all text.
         columns: what its columns are called.
         wanted: the classes; all that look like some where this is empty.
-        task: `multiclass` wants exactly one class a row.
+        task: `multiclass` wants exactly one class a row; `segmentation` needs no class, for the masks tell: without
+            one the class is `LESION`, and nothing is known of it yet.
 
     Raises:
         PacelineError: a column is missing, or there is no class.
@@ -81,12 +82,15 @@ def of(raw: pl.DataFrame, columns: Columns, wanted: Sequence[str], task: Task) -
     else:
         other = set(names.values()) | {columns.label}
         classes = tuple(wanted) or tuple(name for name in raw.columns if name not in other and _is_label(raw[name]))
-        if not classes:
+        if not classes and task == "segmentation":
+            labels, classes, reasons = np.full((raw.height, 1), np.nan, np.float32), (LESION,), [""] * raw.height
+        elif not classes:
             raise PacelineError(
                 "The table of labels has no column that holds 1, 0, -1 (uncertain) or nothing alone.",
                 "Name the columns of labels: data.classes.",
             )
-        labels, reasons = _numbers(raw, classes, task)
+        else:
+            labels, reasons = _numbers(raw, classes, task)
     _mark(reasons, rows["file"] == "", "the row names no file")
     _mark(reasons, rows["file"].is_duplicated() & ~rows["file"].is_first_distinct(), "an earlier row is of this file")
     if "patient" not in lacking:

@@ -127,6 +127,10 @@ def train(
                 )  # fmt: skip
                 if read:
                     run.scores["letters_effect"] = read
+                    run.scores["heat_on_letters"] = explain.on_letters(
+                        cohort, everything, fitted, usual, letters.most_moved(read_by_class),
+                        resamples=config.report.resamples, seed=seed,
+                    )  # fmt: skip
             judged = judging.judge(cohort, split.test, decision, logits)
             for sentence in doubts.about(
                 judging.judge(cohort, watched, decision, unseen), judged, run.scores, read_by_class

@@ -56,7 +56,11 @@ def space(config: Config) -> Space:
     }
     if config.model.name == "frozen":
         return {**small, "model.head": CategoricalDistribution(("linear", "kernel"))}
-    augmented = {**small, "train.augment": FloatDistribution(0.0, 1.0)}
+    augmented = {
+        **small,
+        "train.augment": FloatDistribution(0.0, 1.0),
+        "train.network_l2": FloatDistribution(0.0, 1e-3),
+    }
     if config.model.name == "resnet18" or config.model.backbone == "none":
         return augmented
     return {
