@@ -47,7 +47,8 @@ def main(arguments):
         model = keras.Sequential([
             keras.Input((8, 8, 3)), keras.layers.Conv2D(8, 3), keras.layers.BatchNormalization(), keras.layers.ReLU(),
             keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(1)])
-        model.compile(fit_keras.optimizer(run.config.train), keras.losses.BinaryCrossentropy(from_logits=True))
+        model.compile(fit_keras.optimizer(run.config.train), keras.losses.BinaryCrossentropy(from_logits=True),
+            weighted_metrics=[keras.metrics.AUC(from_logits=True, num_thresholds=50, name="auc")])
         train = fit_keras.Batches(x[:220], y[:220], batch_size=32, seed=1, run=run)
         validation = fit_keras.Batches(x[220:], y[220:], batch_size=32, seed=None, run=run)
         epochs = int(os.environ.get("EPOCHS", "4"))
@@ -109,6 +110,11 @@ def losses(answer: dict[str, Any]) -> list[float]:
     return [row[name] for row in answer["rows"] for name in ("train_loss", "validation_loss")]
 
 
+def areas(answer: dict[str, Any]) -> list[float]:
+    """Return the areas under the curve of training and validation by epoch, which move by whole ranks of rows."""
+    return [row[name] for row in answer["rows"] for name in ("train_auc", "validation_auc")]
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The answer of one device."""
@@ -129,6 +135,7 @@ def test_eight_devices_give_the_curve_of_one(alone: dict[str, Any], tmp_path: Pa
     """Losses and scores agree to 1e-3: sums are taken in another order, which normalisation makes more of."""
     spread = finished(start(tmp_path, devices=8))
     assert losses(alone) == pytest.approx(losses(spread), rel=1e-3)
+    assert areas(alone) == pytest.approx(areas(spread), abs=5e-3)
     assert alone["scores"] == pytest.approx(spread["scores"], abs=2e-3)
 
 
@@ -154,7 +161,8 @@ def test_two_hosts_give_the_curve_of_one_and_the_first_writes(
     processes = [start(tmp_path, devices=2, **place) for place in pair]
     first, second = (finished(process) for process in processes)
     assert losses(alone) == pytest.approx(losses(first), rel=1e-3)
-    assert losses(first) == losses(second)
+    assert areas(alone) == pytest.approx(areas(first), abs=5e-3)
+    assert (losses(first), areas(first)) == (losses(second), areas(second))
     assert 1 == len(list((tmp_path / "runs").iterdir()))
     assert (Path(tmp_path, first["run"]) / "model.keras").exists()
     assert not Path(second["run"]).exists()

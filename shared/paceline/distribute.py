@@ -109,7 +109,8 @@ def over(model: keras.Model, spread: Spread) -> Iterator[None]:
 
         for variable in _variables(model):
             variable._layout = None
-            variable._value = jax.device_put(np.array(variable.value))
+            if variable._value is not None:  # it was given to a step that failed, whose error is the one to see
+                variable._value = jax.device_put(np.array(variable.value))
         model.train_function = model.test_function = model.predict_function = None  # compiled for all devices
 
 
@@ -168,4 +169,9 @@ def _kind() -> str:
 
 
 def _variables(model: keras.Model) -> Sequence[Any]:
-    return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    """Return all that a training changes; Keras names the variables of its metrics only after the first batch."""
+    held = model._compile_metrics
+    given = [] if held is None else keras.tree.flatten([held._user_metrics, held._user_weighted_metrics])
+    metrics = [each for each in given if isinstance(each, keras.metrics.Metric)]
+    of_metrics = [*model.metrics_variables, *(variable for each in metrics for variable in each.variables)]
+    return list({id(each): each for each in (*model.variables, *model.optimizer.variables, *of_metrics)}.values())
