@@ -212,3 +212,25 @@ def test_divided_batches_make_whole_ones(parts: int, rows: int, batches: int, op
     if 8 % parts == 0:
         assert np.concatenate(whole).tolist() == found.tolist()
     assert set(range(ROWS)) == set(found.tolist())
+
+
+def test_the_fingerprint_tells_other_rows_and_forgives_a_last_digit(open_run: Callable[..., Run]) -> None:
+    """Whole numbers by their hash, fractions by a figure that the order of the rows changes; inputs by name."""
+    rng = np.random.default_rng(0)
+    images, values = rng.integers(0, 255, (30, 4, 4, 3), np.uint8), rng.normal(size=(30, 5)).astype("float32")
+
+    def made(images: np.ndarray, values: np.ndarray, rows: int = 30) -> tuple[dict[str, Any], dict[str, float]]:
+        inputs = {"image": images[:rows], "values": values[:rows]}
+        return Batches(inputs, values[:rows, 0], batch_size=4, seed=0, run=open_run()).fingerprint()
+
+    facts, figures = made(images, values)
+    assert {"inputs values", "targets"} == set(figures)
+    assert ("uint8[4, 4, 3]", "float32[]") == (facts["inputs image of a row"], facts["targets of a row"])
+    other = images.copy()
+    other[3, 0, 0, 0] ^= 1
+    assert facts["inputs image"] != made(other, values)[0]["inputs image"]
+    assert facts != made(images, values, rows=29)[0]
+    near = made(images, np.nextafter(values, np.float32(9)))
+    assert facts == near[0]
+    assert pytest.approx(figures, rel=1e-5) == near[1]
+    assert figures["inputs values"] != pytest.approx(made(images, values[::-1])[1]["inputs values"], rel=1e-3)

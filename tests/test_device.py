@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -196,6 +197,36 @@ def test_hardware_has_every_field(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["cores"] >= 1
     assert found["memory_gb"] > 0
     assert [H200] == found["accelerators"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "capability", "asked", "expected"),
+    [
+        ("gpu", "9.0", "auto", "mixed_bfloat16"),
+        ("gpu", "8.0", "auto", "mixed_bfloat16"),
+        ("gpu", "7.5", "auto", "float32"),
+        ("gpu", None, "auto", "float32"),
+        ("gpu", "7.5", "mixed_bfloat16", "mixed_bfloat16"),
+        ("gpu", "9.0", "float32", "float32"),
+        ("tpu", None, "auto", "mixed_bfloat16"),
+        ("tpu", None, "float32", "float32"),
+        ("cpu", None, "auto", "float32"),
+        ("cpu", None, "mixed_bfloat16", "mixed_bfloat16"),
+    ],
+)
+def test_a_network_computes_in_bfloat16_where_the_device_is_faster_in_it(
+    kind: str, capability: str | None, asked: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GPUs from compute capability 8.0 on, and TPUs; what is asked for by name is taken on any device."""
+    import jax
+
+    chip = SimpleNamespace(device_kind="TPU v5 lite", **({"compute_capability": capability} if capability else {}))
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setattr(jax, "devices", lambda *_: [chip])
+    monkeypatch.setattr(device, "gpus", lambda: (H200,) if kind == "gpu" else ())
+    monkeypatch.setattr(device, "_backend_has", lambda backend, wanted: wanted == kind)
+    chosen = device.for_keras("auto", precision=asked)
+    assert (kind, expected) == (chosen.kind, chosen.precision)
 
 
 KERAS = """

@@ -39,7 +39,7 @@ class Config(BaseModel):
     seed: int = int(os.environ.get("SEED", "0"))
 
 def main(arguments):
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(int(os.environ.get("DATA", "0")))
     x = rng.normal(size=(300, 8, 8, 3)).astype("float32")
     y = (x[..., 0].mean((1, 2)) > 0).astype("float32")[:, None]
     with record.start(Config(), Path("runs"), name="spread", resume=arguments.resume) as run:
@@ -47,14 +47,22 @@ def main(arguments):
         model = keras.Sequential([
             keras.Input((8, 8, 3)), keras.layers.Conv2D(8, 3), keras.layers.BatchNormalization(), keras.layers.ReLU(),
             keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(1)])
-        model.compile(fit_keras.optimizer(run.config.train), keras.losses.BinaryCrossentropy(from_logits=True))
+        model.compile(fit_keras.optimizer(run.config.train), keras.losses.BinaryCrossentropy(from_logits=True),
+            weighted_metrics=[keras.metrics.AUC(from_logits=True, num_thresholds=50, name="auc")])
         train = fit_keras.Batches(x[:220], y[:220], batch_size=32, seed=1, run=run)
         validation = fit_keras.Batches(x[220:], y[220:], batch_size=32, seed=None, run=run)
         epochs = int(os.environ.get("EPOCHS", "4"))
+        if "SHORT" in os.environ:
+            def fail(*given, **named):
+                raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.")
+            model.fit = fail
         with Progress({"fit": epochs}, unit="epoch") as progress:
             fit_keras.fit(
                 model, train, validation, epochs=epochs, early_stopping_epochs=0, monitor="loss",
                 larger_is_better=False, checkpoint_seconds=0, stage="fit", run=run, progress=progress)
+        if "STAYS" in os.environ:
+            Path("stays-" + os.environ["KERAS_DISTRIBUTION_PROCESS_ID"]).touch()
+            time.sleep(100)
         scores = np.asarray(model.predict(x[:5], verbose=0)).ravel().tolist()
         run.model = fit_keras.save_model(model, run.folder / "model.keras")
         return {"run": str(run.folder), "rows": run.history["rows"], "scores": scores}
@@ -102,6 +110,11 @@ def losses(answer: dict[str, Any]) -> list[float]:
     return [row[name] for row in answer["rows"] for name in ("train_loss", "validation_loss")]
 
 
+def areas(answer: dict[str, Any]) -> list[float]:
+    """Return the areas under the curve of training and validation by epoch, which move by whole ranks of rows."""
+    return [row[name] for row in answer["rows"] for name in ("train_auc", "validation_auc")]
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The answer of one device."""
@@ -122,6 +135,7 @@ def test_eight_devices_give_the_curve_of_one(alone: dict[str, Any], tmp_path: Pa
     """Losses and scores agree to 1e-3: sums are taken in another order, which normalisation makes more of."""
     spread = finished(start(tmp_path, devices=8))
     assert losses(alone) == pytest.approx(losses(spread), rel=1e-3)
+    assert areas(alone) == pytest.approx(areas(spread), abs=5e-3)
     assert alone["scores"] == pytest.approx(spread["scores"], abs=2e-3)
 
 
@@ -147,7 +161,8 @@ def test_two_hosts_give_the_curve_of_one_and_the_first_writes(
     processes = [start(tmp_path, devices=2, **place) for place in pair]
     first, second = (finished(process) for process in processes)
     assert losses(alone) == pytest.approx(losses(first), rel=1e-3)
-    assert losses(first) == losses(second)
+    assert areas(alone) == pytest.approx(areas(first), abs=5e-3)
+    assert (losses(first), areas(first)) == (losses(second), areas(second))
     assert 1 == len(list((tmp_path / "runs").iterdir()))
     assert (Path(tmp_path, first["run"]) / "model.keras").exists()
     assert not Path(second["run"]).exists()
@@ -177,7 +192,40 @@ def test_hosts_with_other_settings_are_refused(pair: list[dict[str, str]], tmp_p
     """Both end, and say what differs."""
     processes = [start(tmp_path, **place, SEED=place[hosts.NUMBER]) for place in pair]
     for process in processes:
-        assert "Host 1 differs from host 0 in configuration" in finished(process, 1)["error"]
+        assert "Host 1 differs from host 0 in configuration.seed: 1 and 0." in finished(process, 1)["error"]
+
+
+@pytest.mark.slow
+def test_hosts_with_other_data_are_refused(pair: list[dict[str, str]], tmp_path: Path) -> None:
+    """As many rows of the same shapes, with other values: before the first step."""
+    processes = [start(tmp_path, **place, DATA=place[hosts.NUMBER]) for place in pair]
+    for process in processes:
+        assert "Host 1 differs from host 0 in the training data's inputs" in finished(process, 1)["error"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_host_that_dies_while_the_other_scores_ends_it_clearly(
+    victim: int, pair: list[dict[str, str]], tmp_path: Path
+) -> None:
+    """After the training, where nothing is exchanged: an error with the reason, no crash of the engine."""
+    processes = [start(tmp_path, STAYS="1", **place) for place in pair]
+    until = time.monotonic() + 120
+    while len(list(tmp_path.glob("stays-*"))) < 2:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    processes[victim].send_signal(signal.SIGKILL)
+    assert f"Host {victim} has gone." in finished(processes[1 - victim], 1)["error"]
+    processes[victim].communicate(timeout=60)
+
+
+@pytest.mark.slow
+def test_memory_that_does_not_suffice_on_one_host_ends_all(pair: list[dict[str, str]], tmp_path: Path) -> None:
+    """Alone it would halve its parts; here it says which host it was, and what to lower."""
+    processes = [start(tmp_path, **pair[0]), start(tmp_path, SHORT="1", **pair[1])]
+    expected = "Memory did not suffice on host 1 of 2, for batches of 32 over 2 devices. Lower train.batch_size"
+    assert expected in finished(processes[1], 1)["error"]
+    assert "nother host has gone" in (error := finished(processes[0], 1)["error"]) or expected in error
 
 
 @pytest.mark.slow

@@ -76,3 +76,8 @@ def test_a_record_without_training_says_nothing() -> None:
     """Of a run that failed early there is nothing to explain."""
     assert [] == explain.verdict({})
     assert [] == explain.rows({"training": {"fit": None}})
+
+
+def test_a_training_that_has_only_begun_is_no_evidence() -> None:
+    """Its size is in the record for a prediction; there is no row of it."""
+    assert [] == explain.rows({"training": {"fit": {"trainable_parameters": 5}}})

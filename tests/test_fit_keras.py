@@ -458,3 +458,21 @@ def test_the_step_is_lowered_for_a_tpu(precision: str, data: Data, open_run: Cal
     assert "stablehlo" in text
     assert not [word for word in ("tensor<?", "x?x", "callback", "infeed", "outfeed") if word in text]
     assert ("bf16" in text) == (precision == "mixed_bfloat16")
+
+
+def test_a_network_trains_in_mixed_bfloat16_where_it_is_asked_for(data: Data, open_run: Callable[..., Run]) -> None:
+    """`train.precision` settles what is computed in; weights, their updates and the loss stay float32."""
+    before = keras.config.dtype_policy()
+    try:
+        chosen = fit_keras.prepare("cpu", seed=0, precision="mixed_bfloat16")
+        assert ("mixed_bfloat16", "mixed_bfloat16") == (chosen.precision, keras.config.dtype_policy().name)
+        model = build()
+        run = open_run()
+        fit(model, data, run, epochs=3)
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert {"bfloat16"} == {layer.compute_dtype for layer in model.layers}
+    assert {"float32"} == {variable.dtype for variable in model.weights if "seed" not in variable.path}
+    losses = [row["train_loss"] for row in run.history["rows"]]
+    assert np.all(np.isfinite(losses))
+    assert losses[-1] < losses[0]

@@ -41,6 +41,10 @@ def test_the_table_that_comes_along_has_a_day_for_every_price() -> None:
         assert date(2024, 1, 1) < date.fromisoformat(machine.prices_of)
         assert machine.benchmarks.keys() <= BENCHMARKS.keys()
         assert not machine.measured
+        assert (machine.devices > 1) == (machine.link_gb_per_second is not None)
+    names = " ".join(machine.name for machine in found)
+    assert [] == [word for word in ("spot", "H100", "A100", "TPU", "AWS", "Azure", "Google") if word not in names]
+    assert {"cpu", "gpu", "tpu"} == {machine.kind for machine in found}
 
 
 def test_a_projects_own_table_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

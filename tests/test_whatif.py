@@ -79,6 +79,62 @@ def test_devices_divide_what_a_batch_is_made_of() -> None:
     assert ask(Change(machine=there, devices=4), {"input": 1.0}).row()["cost"].startswith("4.0 (")
 
 
+def test_devices_exchange_gradients_over_the_network_between_them() -> None:
+    """Each tells three quarters of the gradients twice; the slower the network, the longer and the less sure."""
+    exchange = whatif.Exchange(gigabytes=10.0)
+    fast, slow = (
+        whatif.answers(PREDICTION, {"compute": 1.0}, [Change(devices=4, network_gb_per_second=rate)], HERE, exchange)[0]
+        for rate in (10.0, 0.5)
+    )
+    assert pytest.approx(85 / 4 + 15 + 2 * 10 * 0.75 / 10) == fast.seconds
+    assert pytest.approx(85 / 4 + 15 + 2 * 10 * 0.75 / 0.5) == slow.seconds
+    assert fast.high / fast.low < slow.high / slow.low
+    more = whatif.answers(PREDICTION, {"compute": 1.0}, [Change(devices=4, epochs=2.0)], HERE, exchange)[0]
+    assert pytest.approx(2 * 85 / 4 + 15 + 2 * 2 * 10 * 0.75 / 1.25) == more.seconds
+    assert "4 × the devices over 4 Gbit/s" == slow.row()["what_if"]
+
+
+def test_gradients_of_unknown_size_leave_the_answer_less_sure() -> None:
+    """Than the same with a size so small that it takes no time."""
+    unknown, small = (
+        whatif.answers(PREDICTION, {"compute": 1.0}, [Change(devices=4)], HERE, whatif.Exchange(gigabytes=size))[0]
+        for size in (None, 1e-9)
+    )
+    assert pytest.approx(unknown.seconds) == small.seconds
+    assert unknown.high / unknown.low > 1.1 * small.high / small.low
+
+
+def test_boosting_gains_nothing_from_devices_and_pays_for_them() -> None:
+    """On one machine it takes one device; the answer says so, for more machines and for a machine of eight."""
+    exchange = whatif.exchange_of({}, {"of": "xgboost-gpu"})
+    assert not exchange.divides
+    assert not whatif.exchange_of({"history": {"step_unit": "round"}}).divides
+    there = Machine("eight", "gpu", HERE.benchmarks, price_per_hour=36.0, currency="EUR", devices=8)
+    for change in (Change(machine=there), Change(machine=there, devices=4)):
+        answer = whatif.answers(PREDICTION, {"trees": 1.0}, [change], HERE, exchange)[0]
+        assert pytest.approx(100.0) == answer.seconds
+        assert "it takes one machine" in answer.row()["what_if"]
+        assert answer.row()["cost"].startswith(f"{change.devices}.0 (")
+
+
+def test_a_machine_of_several_devices_divides_a_batch_over_its_links() -> None:
+    """Eight of them, 2 GB of gradients at 7 GB/s each way: an eighth of the arithmetic, and half a second."""
+    there = Machine("eight", "gpu", HERE.benchmarks, devices=8, link_gb_per_second=7.0)
+    exchange = whatif.Exchange(gigabytes=2.0)
+    answer = whatif.answers(PREDICTION, {"compute": 1.0}, [Change(machine=there)], HERE, exchange)[0]
+    assert pytest.approx(85 / 8 + 15 + 0.5) == answer.seconds
+
+
+def test_the_exchange_is_of_the_steps_to_come() -> None:
+    """A predicted run knows them; a run that is done has counted them; boosting has none."""
+    begun = {"training": {"fit": {"trainable_parameters": 1_000_000}}}
+    prediction = {"of": "keras-cpu", "terms": {"stages": {"fit": {"epochs": 10.0, "steps": 25.0}}}}
+    assert whatif.Exchange(gigabytes=1.0) == whatif.exchange_of(begun, prediction)
+    done = {"training": {"fit": {"trainable_parameters": 1_000_000, "steps": 500}}, "history": {"step_unit": "epoch"}}
+    assert whatif.Exchange(gigabytes=2.0) == whatif.exchange_of(done)
+    assert whatif.Exchange(gigabytes=None) == whatif.exchange_of({})
+
+
 def test_settings_are_measured_by_a_run_with_them_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice as long with them, here and scaled to other machines; asked for a second time it is known."""
     monkeypatch.setattr(microbench, "here", lambda: HERE)
@@ -106,6 +162,8 @@ def test_questions_are_asked_in_words() -> None:
     assert [Change(rows=10.0, epochs=0.5), Change(10.0, 0.5, there)] == whatif.parse(["rows=10, epochs=0.5"], [there])
     assert Change(machine=there) in whatif.parse([], [there])
     assert [Change(devices=8)] == whatif.parse(["devices=8"], [])
+    wired = whatif.parse(["devices=8,network_gb_per_second=12.5"], [])
+    assert [Change(devices=8, network_gb_per_second=12.5)] == wired
     found = whatif.parse(["model.name=base, train.batch_size=64,rows=2"], [])
     assert [Change(2.0, settings=(("model.name", "base"), ("train.batch_size", "64")))] == found
     assert "model.name = base, train.batch_size = 64, 2 × the rows" == found[0].name

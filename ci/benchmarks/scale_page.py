@@ -29,8 +29,10 @@ BINS, DEPTH, TREES = 1024, 4, 600  # the template's defaults
 
 def render(folder: Path) -> str:
     """Return the tables and what follows from them, as Markdown."""
-    growth, scale = (json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("growth", "scale"))
-    return "\n\n".join([networks(growth), boosting(scale), conditions(growth)])
+    growth, scale, tpu = (
+        json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("growth", "scale", "tpu")
+    )
+    return "\n\n".join([networks(growth), boosting(scale), conditions(growth), compiled(tpu), conditions(tpu)])
 
 
 def networks(found: dict[str, Any]) -> str:
@@ -114,6 +116,25 @@ def boosting(found: dict[str, Any]) -> str:
             "no: it does not grow with the rows |",
         ]
     )
+
+
+def compiled(found: dict[str, Any]) -> str:
+    """What the compiler for TPUs says of the training steps."""
+    lines = [
+        "**Compiled ahead for TPUs** by libtpu, without one: the training step in mixed bfloat16, its batch divided "
+        f"over {found['chips']} chips ({found['kind']}, `{found['topology']}`). Nothing ran; how fast it is, is not "
+        "known. Compiled on cores that had other work too.",
+        "",
+        "| network | parameters | batch | compiled in | memory of a chip | all-reduces | calls to the host |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in found["steps"]:
+        lines.append(
+            f"| {row['network']} | {row['parameters'] / 1e6:.2f} million | {row['batch']:,} | "
+            f"{row['compile_seconds']:.0f} s | {row['chip_memory_bytes'] / 2**30:.2f} of 16 GB | "
+            f"{row['all_reduces']} | {row['calls_to_the_host']} |"
+        )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

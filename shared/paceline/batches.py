@@ -7,8 +7,9 @@ which that thread then waits, or makes the batch itself where there are no other
 
 from __future__ import annotations
 
+import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeAlias
 
@@ -29,6 +30,7 @@ Augment: TypeAlias = Callable[[Any, Any, np.random.Generator], tuple[Any, Any]]
 
 LARGE_BATCH_BYTES = 1 << 20  # copying less than that takes less time than waking a thread for it
 AHEAD_PER_THREAD = 2
+FINGERPRINT_BYTES, FINGERPRINT_ROWS = 16 << 20, 64  # at most, of each array
 THREADS = 4  # at most; NumPy and OpenCV let several work at once, Python between their calls does not
 
 
@@ -122,6 +124,26 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras publishes no
         self.made_examples, self.making_seconds = made, seconds
         return batch
 
+    def fingerprint(self) -> tuple[dict[str, Any], dict[str, float]]:
+        """Return what tells these rows from others, for little work: facts, and figures that hold but for rounding.
+
+        The facts are how many rows there are, of which shapes, and a hash of some whole numbers among them. Of
+        fractions, which another processor may compute with another last digit, there is a figure for each array.
+        """
+        facts: dict[str, Any] = {"rows": self.examples}
+        figures: dict[str, float] = {}
+        for name, array in _arrays({"inputs": self.x, "targets": self.y}):
+            row_bytes = array.nbytes // max(1, len(array))
+            some = int(np.clip(FINGERPRINT_BYTES // max(1, row_bytes), 4, FINGERPRINT_ROWS))
+            taken = _take(array, np.linspace(0, len(array) - 1, min(some, len(array))).astype(np.intp))
+            facts[f"{name} of a row"] = f"{taken.dtype}{list(taken.shape[1:])}"
+            if np.issubdtype(taken.dtype, np.inexact):
+                size = np.abs(np.nan_to_num(taken.astype(np.float64))).reshape(len(taken), -1).mean(axis=1)
+                figures[name] = float(size @ np.linspace(1.0, 2.0, len(size)))  # the order of rows counts
+            else:
+                facts[name] = hashlib.sha256(taken.tobytes()).hexdigest()[:16]
+        return facts, figures
+
     def examples_per_second(self) -> float | None:
         """Return how many examples the batches' making gives in a second at most; None before the first."""
         if not self.made_examples:
@@ -198,6 +220,15 @@ def _take(arrays: Any, rows: np.ndarray) -> Any:
     if arrays.flags.c_contiguous:  # `take` is up to four times as fast as indexing; of others it would copy all
         return np.asarray(arrays.take(rows, axis=0))
     return np.asarray(arrays[rows])
+
+
+def _arrays(arrays: Any, name: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    """Give each array with its name."""
+    if isinstance(arrays, np.ndarray):
+        yield name, arrays
+        return
+    for key, each in arrays.items() if isinstance(arrays, dict) else enumerate(arrays):
+        yield from _arrays(each, f"{name} {key}".strip())
 
 
 def _first(arrays: Arrays) -> np.ndarray:

@@ -11,7 +11,8 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -59,7 +60,8 @@ def main(program: str, description: str, commands: Sequence[Command], argv: Sequ
     arguments = parser(program, description, commands).parse_args(argv)
     threads.settle()
     try:
-        answer = arguments.run(arguments)
+        with _told_of_loss(arguments):
+            answer = arguments.run(arguments)
         for sentence in answer.get("warnings", ()):
             print(f"warning: {sentence}", file=sys.stderr)
         if arguments.json:
@@ -76,6 +78,9 @@ def main(program: str, description: str, commands: Sequence[Command], argv: Sequ
         line = f"{stop.reason} Go on with: {resumed}" if stop.resumable else stop.reason
         return _end(arguments, EXIT_STOPPED, line, {"status": "stopped", "error": stop.reason, **run})
     except PacelineError as error:
+        from paceline import together
+
+        together.leave(error)
         return _end(arguments, EXIT_FAILED, f"error: {error}", {"status": "failed", "error": str(error)})
     except KeyboardInterrupt:
         return _end(
@@ -120,7 +125,19 @@ def parser(program: str, description: str, commands: Sequence[Command]) -> argpa
 
 
 def load_config(model: type[Model], arguments: argparse.Namespace) -> Model:
-    """Return the configuration that the arguments name, with their overrides; a run to resume brings its own."""
+    """Return the configuration that the arguments name, with their overrides; a run to resume brings its own.
+
+    Of several hosts that train together the first decides which run is gone on with, and its configuration is
+    everybody's then: the others may not see that run yet, or see another one.
+    """
+    from paceline import hosts
+
+    if hosts.place().count == 1 or not hasattr(arguments, "resume"):
+        return _own_config(model, arguments)
+    return _config_of_all(model, arguments)
+
+
+def _own_config(model: type[Model], arguments: argparse.Namespace) -> Model:
     from paceline import config, record
 
     resume, device = getattr(arguments, "resume", None), getattr(arguments, "device", None)
@@ -139,6 +156,36 @@ def load_config(model: type[Model], arguments: argparse.Namespace) -> Model:
         if (value := getattr(arguments, name, None)) is not None
     ]
     return config.load(model, arguments.config or Path("config.toml"), overrides)
+
+
+def _config_of_all(model: type[Model], arguments: argparse.Namespace) -> Model:
+    """Meet the other hosts and settle with them what is trained."""
+    from paceline import config, hosts, record, together
+
+    together.check_alike(record.software())
+    own, refused = None, None
+    try:
+        own = _own_config(model, arguments)
+    except PacelineError as error:
+        refused = error
+    first, *others = together.gather(
+        {
+            "resumes": arguments.resume is not None,
+            "values": None if own is None else own.model_dump(mode="json"),
+            "refused": None if refused is None else [refused.cause, refused.remedy],
+        }
+    )
+    if first["values"] is not None and any(each["resumes"] for each in (first, *others)):
+        return (
+            own if hosts.place().writes and own is not None else config.check(model, first["values"], source="host 0")
+        )
+    if refused is not None:
+        raise refused
+    for number, each in enumerate((first, *others)):
+        if each["refused"] is not None:
+            raise PacelineError(f"Host {number}: {each['refused'][0]}", each["refused"][1])
+    assert own is not None  # noqa: S101 -- nobody refused
+    return own
 
 
 def command_line(program: str) -> str:
@@ -295,6 +342,18 @@ class _Version(argparse.Action):
 
         print(f"{parser.prog}, {origin.describe()}")
         parser.exit()
+
+
+@contextmanager
+def _told_of_loss(arguments: argparse.Namespace) -> Iterator[None]:
+    """Have the error said as any other where a host's loss ends the process from another thread."""
+    from paceline import together
+
+    def say(error: PacelineError) -> None:
+        _end(arguments, EXIT_FAILED, f"error: {error}", {"status": "failed", "error": str(error)})
+
+    with together.watched(say):
+        yield
 
 
 def _end(arguments: argparse.Namespace, code: int, line: str, answer: dict[str, Any]) -> int:

@@ -5,15 +5,12 @@ the loss are those of one device with the whole batch, but for sums taken in ano
 thousandth of each other). Keep `batch_size` and `learning_rate` for the same curve; for a larger batch, multiply the
 rate by the batch's factor with SGD (Goyal et al. 2017), by its square root with Adam (Malladi et al. 2022). Only the
 fitting is spread: `over` puts the variables on all devices and takes them back, so that features, scores and files are
-made as on one device. `join` owns the connection of hosts, `agreed` and `any_host` what they must decide alike.
+made as on one device. `join` connects the engines of hosts that have met (see `together`), `agreed` and `any_host` are
+what they must decide alike.
 """
 
 from __future__ import annotations
 
-import atexit
-import json
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from paceline import device, hosts, meeting
+from paceline import company, device, hosts, together
 from paceline.errors import PacelineError
 
 device.keras_backend()  # settles it before Keras looks for one
@@ -53,7 +50,7 @@ def join() -> hosts.Place:
     """Connect this process with the others that the environment names; alone it does nothing. Call before JAX is used.
 
     Raises:
-        PacelineError: a host is not there in time, has other versions, or the backend is not JAX.
+        PacelineError: a host is not there in time, or has gone, or the backend is not JAX.
     """
     place = hosts.place()
     if place.count == 1 or _joined():
@@ -61,7 +58,8 @@ def join() -> hosts.Place:
     backend = keras.backend.backend()
     if backend != "jax":
         raise PacelineError(f"Several hosts train with JAX only, and KERAS_BACKEND is '{backend}'.", "Unset it.")
-    meeting.meet(place)  # JAX ends the process where somebody is missing
+    # All come here before any goes on: they may have read data at different speeds, and JAX ends who waits too long.
+    together.check_alike({"its number of GPUs": len(device.gpus())})
     import jax
 
     try:
@@ -79,26 +77,8 @@ def join() -> hosts.Place:
             f"{str(error).splitlines()[0][:200]}.",
             "Start the same command on every host, and see that the port of host 0 can be reached.",
         ) from None
+    together.engines_joined()
     return place
-
-
-def check_alike(facts: Any) -> None:
-    """See that every host has the same `facts` (versions, configuration), as JSON types.
-
-    Raises:
-        PacelineError: on every host, when one differs.
-    """
-    if hosts.place().count == 1:
-        return
-    texts = [json.dumps(each, sort_keys=True) for each in _gather(facts)]
-    different = [number for number, text in enumerate(texts) if text != texts[0]]
-    if different:
-        first, other = json.loads(texts[0]), json.loads(texts[different[0]])
-        what = next((key for key in first if first[key] != other.get(key)), "what they are given")
-        raise PacelineError(
-            f"Host {different[0]} differs from host 0 in {what}: {other.get(what)!r} and {first.get(what)!r}.",
-            "Install the same lock and start the same command on every host.",
-        )
 
 
 def spread() -> Spread:
@@ -129,28 +109,40 @@ def over(model: keras.Model, spread: Spread) -> Iterator[None]:
 
         for variable in _variables(model):
             variable._layout = None
-            variable._value = jax.device_put(np.array(variable.value))
+            if variable._value is not None:  # it was given to a step that failed, whose error is the one to see
+                variable._value = jax.device_put(np.array(variable.value))
         model.train_function = model.test_function = model.predict_function = None  # compiled for all devices
 
 
 def agreed(data: bytes | None) -> bytes | None:
-    """Return what host 0 gave: the state that all go on from."""
+    """Return what host 0 gave: the state that all go on from.
+
+    Raises:
+        PacelineError: another host has gone.
+    """
     if hosts.place().count == 1:
         return data
+    size = together.gather(None if data is None else len(data))[0]
+    if size is None:
+        return None
     from jax.experimental import multihost_utils
 
-    size = int(multihost_utils.broadcast_one_to_all(np.int64(-1 if data is None else len(data))))
-    if size < 0:
-        return None
     mine = np.frombuffer(data, np.uint8) if hosts.place().writes and data is not None else np.zeros(size, np.uint8)
-    return bytes(np.asarray(multihost_utils.broadcast_one_to_all(mine)).tobytes())
+    try:
+        return bytes(np.asarray(multihost_utils.broadcast_one_to_all(mine)).tobytes())
+    except Exception as error:
+        if lost_host(error):
+            raise gone() from error
+        raise
 
 
 def any_host(word: str) -> str:
-    """Return the word of the first host that has one, on every host alike: a signal reaches one of them first."""
-    if hosts.place().count == 1:
-        return word
-    return next((str(each) for each in _gather(word) if each), "")
+    """Return the word of the first host that has one, on every host alike: a signal reaches one of them first.
+
+    Raises:
+        PacelineError: another host has gone.
+    """
+    return next((str(each) for each in together.gather(word) if each), "")
 
 
 def lost_host(error: Exception) -> bool:
@@ -160,31 +152,8 @@ def lost_host(error: Exception) -> bool:
 
 
 def gone() -> PacelineError:
-    """Return the error of a training whose other host has gone, and let this process end without waiting for it."""
-    atexit.register(_leave)
-    return PacelineError(
-        "Another host has gone, and a training goes on with all or none.",
-        "See what ended it, then start every host again with --resume RUN: at most an epoch is lost.",
-    )
-
-
-def _leave() -> None:
-    """End the process as failed; the backend's own farewell would wait for the lost host, then abort."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1)
-
-
-def _gather(value: Any) -> list[Any]:
-    """Return the JSON value of every host, in the order of their numbers."""
-    from jax.experimental import multihost_utils
-
-    data = np.frombuffer(json.dumps(value).encode(), np.uint8)
-    sizes = np.asarray(multihost_utils.process_allgather(np.int64(len(data)))).ravel()
-    padded = np.zeros(int(sizes.max()), np.uint8)
-    padded[: len(data)] = data
-    rows = np.asarray(multihost_utils.process_allgather(padded)).reshape(len(sizes), -1)
-    return [json.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
+    """Return the error of a training whose other host has gone, as the backend noticed."""
+    return company.lost("Another host has gone, and a training goes on with all or none.")
 
 
 def _joined() -> bool:
@@ -200,4 +169,9 @@ def _kind() -> str:
 
 
 def _variables(model: keras.Model) -> Sequence[Any]:
-    return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    """Return all that a training changes; Keras names the variables of its metrics only after the first batch."""
+    held = model._compile_metrics
+    given = [] if held is None else keras.tree.flatten([held._user_metrics, held._user_weighted_metrics])
+    metrics = [each for each in given if isinstance(each, keras.metrics.Metric)]
+    of_metrics = [*model.metrics_variables, *(variable for each in metrics for variable in each.variables)]
+    return list({id(each): each for each in (*model.variables, *model.optimizer.variables, *of_metrics)}.values())

@@ -61,7 +61,7 @@ def rows(record: Mapping[str, Any], machine: Mapping[str, float] | None = None) 
     """Return the evidence as rows of a table: what was measured of each training, and against what."""
     known, found = machine or {}, []
     for stage, each in (record.get("training") or {}).items():
-        if not isinstance(each, Mapping):
+        if not isinstance(each, Mapping) or set(each) <= {"trainable_parameters"}:  # it has only begun
             continue
         row: dict[str, Any] = {
             "training": stage,

@@ -9,11 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from paceline import atomic, checkpoint, compilation, device, distribute, optimizers, recovery, throughput
+from paceline import (
+    atomic,
+    checkpoint,
+    compilation,
+    device,
+    distribute,
+    hosts,
+    optimizers,
+    recovery,
+    throughput,
+    together,
+)
 from paceline.batches import Batches
 from paceline.course import Course
 from paceline.errors import PacelineError
@@ -21,7 +33,7 @@ from paceline.keras_training import Training
 from paceline.keras_watch import Watch
 from paceline.progress import Progress
 from paceline.recipe import Precision, Recipe
-from paceline.record import Run, software
+from paceline.record import Run
 from paceline.recovery import Diverged
 from paceline.stop import Listener
 from paceline.stretch import Stretch
@@ -119,11 +131,12 @@ def fit(
     Raises:
         Stopped: a signal asked for the end.
         PacelineError: the loss diverged too often, memory does not suffice for one example, or `tensorboard` asks for
-            an extra that is not installed.
+            an extra that is not installed; of several hosts one has other data, has gone, or its memory does not
+            suffice.
     """
     course = Course("epoch", f"validation_{monitor}", larger_is_better, early_stopping_epochs if validation else 0)
     spread = distribute.spread()
-    distribute.check_alike({**software(), "configuration": run.config.model_dump(mode="json")})
+    _check_alike(epochs, {"training": train, "validation": validation})
     training = Training(model, course, train, validation, epochs=epochs, stage=stage, run=run, spread=spread)
     course, pace = training.course, run.pace
     if pace is not None and pace.ceiling is not None and spread.hosts > 1:
@@ -134,6 +147,7 @@ def fit(
     if pace is not None and not course.ended:
         validation_steps = 0 if validation is None else len(validation)
         pace.begin(stage, course, most=epochs, steps=len(train), validation_steps=validation_steps, trend=STEADY)
+    run.training.setdefault(stage, {"trainable_parameters": throughput.trainable_parameters(model)})  # for a prediction
     progress.begin(stage, step=course.step)
     before = run.clock.spans()
     with contextlib.ExitStack() as stack:
@@ -168,9 +182,16 @@ def fit(
                 watch.abandoned()
                 training.roll_back(found)
             except Exception as error:
-                if distribute.lost_host(error):
+                short = recovery.out_of_memory(error)
+                if short and spread.hosts > 1:  # to halve the parts here alone would part this host from the others
+                    raise PacelineError(
+                        f"Memory did not suffice on host {spread.host} of {spread.hosts}, for batches of "
+                        f"{train.batch_size} over {spread.devices} devices.",
+                        "Lower train.batch_size: several hosts do not halve their parts by themselves.",
+                    ) from error
+                if not short and distribute.lost_host(error):
                     raise distribute.gone() from error
-                if not recovery.out_of_memory(error) or spread.hosts > 1:
+                if not short:
                     raise
                 watch.abandoned()
                 watch.uncompiled()
@@ -192,6 +213,21 @@ def fit(
             )
     training.put_kept_weights()
     return Fitted(course.kept(), course.ended)
+
+
+def _check_alike(epochs: int, parts: Mapping[str, Batches | None]) -> None:
+    """See that every host trains as long, in the same batches, on the same rows."""
+    if hosts.place().count == 1:
+        return
+    facts: dict[str, Any] = {"epochs": epochs}
+    figures: dict[str, float] = {}
+    for part, batches in parts.items():
+        if batches is not None:
+            own_facts, own_figures = batches.fingerprint()
+            facts[f"the {part} data's batches"] = batches.batch_size
+            facts |= {f"the {part} data's {name}": value for name, value in own_facts.items()}
+            figures |= {f"the {part} data's {name}": value for name, value in own_figures.items()}
+    together.check_alike(facts, figures)
 
 
 def _observers(*given: Callable[[Stretch], None] | None) -> Callable[[Stretch], None] | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from paceline import budget, checkpoint, device, distribute
+from paceline import budget, checkpoint, device, distribute, together
 from paceline.errors import Stopped
 from paceline.keras_training import Training
 from paceline.progress import Progress
@@ -150,6 +150,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
             self.save_seconds = self.clock.elapsed() - began
             self._tell("checkpoint", 0, self.save_seconds, False)
         if name:  # also after the last epoch: what follows may take long
+            together.done()  # all end here
             raise Stopped(f"{name} ended it after {course.step} epochs.", resumable=True)
         if course.ended:
             self.model.stop_training = True

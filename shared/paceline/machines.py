@@ -43,6 +43,8 @@ class Machine:
         price_per_hour: None where it is not known.
         currency: of the price.
         prices_of: the day of the price, ISO 8601.
+        devices: how many of its kind it has; `benchmarks` are of one.
+        link_gb_per_second: each way between them; None where it is not known.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Machine:
     currency: str = ""
     prices_of: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    devices: int = 1
+    link_gb_per_second: float | None = None
 
 
 def write(machine: Machine, path: Path) -> None:
@@ -99,6 +103,8 @@ def sheets(path: Path | None = None) -> list[Machine]:
                 price_per_hour=float(each["price_per_hour"]) if "price_per_hour" in each else None,
                 currency=str(table["currency"]),
                 prices_of=str(each.get("prices_of", table["prices_of"])),
+                devices=int(each.get("devices", 1)),
+                link_gb_per_second=float(each["link_gb_per_second"]) if "link_gb_per_second" in each else None,
             )
             for each in table["machine"]
         ]

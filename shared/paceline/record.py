@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from paceline import atomic, gpu_watch, hosts, lock
+from paceline import atomic, gpu_watch, hosts, lock, together
 from paceline import config as configuration
 from paceline.clock import Clock
 from paceline.errors import PacelineError, Stopped
@@ -187,6 +187,17 @@ class Run:
             self.status, self.error = "stopped", "A signal ended it; what the checkpoints hold is saved."
         self.save()
 
+    def record_loss(self, error: PacelineError) -> None:
+        """Say in the record, from another thread, that another host has gone and this one did not react to it.
+
+        Where another host keeps the run, its folder here goes.
+        """
+        if not hosts.place().writes:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        self.status, self.error = "failed", str(error)
+        self.save()
+
     def close(self) -> None:
         """Write the report, and the pages where the run is done; the record last, so that its time covers all of it."""
         from paceline import surroundings
@@ -231,8 +242,10 @@ def start(
     """Open a run's record and close it whatever happens inside.
 
     A new run that a mistake of the user's, or Ctrl-C, ends before its first step leaves no folder: the error says all
-    there is. One that quarantined something keeps its folder, for the list of that. Of several hosts the first keeps
-    the run; the folder of another goes when it ends. SIGTERM and Ctrl-C end it anywhere, with what was saved.
+    there is. One that quarantined something keeps its folder, for the list of that. SIGTERM and Ctrl-C end it anywhere,
+    with what was saved. Several hosts meet here, before any data are read, and end together when one of them goes. The
+    first keeps the run, and the run to resume is the first's: it alone reads its record and checkpoints. The folder of
+    another one goes when it ends.
 
     Args:
         config: the resolved configuration; written to the folder as `config.toml`.
@@ -244,12 +257,14 @@ def start(
         resume: the folder of a run to go on with; its sessions so far are kept under `earlier_sessions`.
 
     Raises:
-        PacelineError: the folder to resume is not a run's, the run is done already, or another process trains it.
+        PacelineError: the folder to resume is not a run's, the run is done already, or another process trains it; of
+            several hosts one did not come, has gone, or has other versions or another configuration.
     """
     clock = Clock(started=started)
     clock.mark("import")
-    earlier = [] if resume is None else _earlier_sessions(read(resume))
     writes = hosts.place().writes
+    earlier = [] if resume is None or not writes else _earlier_sessions(read(resume))
+    together.check_alike({**software(), "configuration": config.model_dump(mode="json")})
     if not writes:
         folder = Path(tempfile.mkdtemp(prefix="paceline-host-"))
     else:
@@ -263,11 +278,13 @@ def start(
         run.gpus = gpu_watch.Watch(gpu_watch.nvml())
         run.gpus.start()
         empty = False
-        with Listener(run.record_overdue, interrupt=True) as listener:
+        with Listener(run.record_overdue, interrupt=True) as listener, together.watched(run.record_loss):
             try:
                 yield run
                 run.status = "done"
+                together.done()
             except BaseException as error:
+                together.leave(error)
                 run.status = "stopped" if isinstance(error, (Stopped, KeyboardInterrupt)) else "failed"
                 run.error = str(error) or type(error).__name__
                 early = isinstance(error, (PacelineError, KeyboardInterrupt)) or bool(listener.requested)

@@ -56,4 +56,5 @@ def _what_if(record: Mapping[str, Any], here: Machine | None) -> list[dict[str, 
         known = []
     shares = explain.shares(record, here.benchmarks) or {"compute": 1.0}
     changes += [whatif.Change(machine=machine) for machine in known]
-    return [each.row() for each in whatif.answers(took_by_phase, shares, changes, here)]
+    exchange = whatif.exchange_of(record)
+    return [each.row() for each in whatif.answers(took_by_phase, shares, changes, here, exchange)]

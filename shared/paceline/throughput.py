@@ -46,11 +46,16 @@ def facts(
         "input_examples_per_second": train.examples_per_second(),
         "compile_seconds": sum(each for name, each in spans.items() if name.partition("/")[0] == "compile"),
         "parameters": model.count_params(),
-        "trainable_parameters": sum(math.prod(variable.shape) for variable in model.trainable_variables),
+        "trainable_parameters": trainable_parameters(model),
         "flops_per_step": flops_per_step(model, train),
         "peak_memory_bytes": peak_memory_bytes(),
         "peak_device_memory_bytes": peak_device_memory_bytes(),
     }
+
+
+def trainable_parameters(model: Any) -> int:
+    """Return how many numbers of a Keras model are trained."""
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
 
 
 def flops_per_step(model: Any, train: Batches) -> float | None:

@@ -3,7 +3,9 @@
 Other settings are measured, by the first steps of a run with them. For the rest every phase of a prediction is scaled
 by what it depends on. On another machine the training's shares (`explain.shares`) are each scaled by the ratio of the
 microbenchmarks that stand for them, as Habitat does (Yu et al. 2021); what is not known of a ratio widens the interval.
-Several devices divide a batch; what they exchange is not counted, only its uncertainty: see `distribute`.
+Several devices divide a network's batches, and exchange its gradients after each: their bytes over the bandwidth
+between them, which a backward pass may hide. Boosting and regression take one machine and one device of it, however
+many are paid for; on a cluster (`--scheduler`) boosting was not predicted and is not guessed at.
 """
 
 from __future__ import annotations
@@ -32,8 +34,15 @@ MODEL_ERROR = 0.12  # of the logarithm: shares and benchmarks describe a step no
 SHEET_ERROR = 0.5  # a data sheet's peak: what share of it a program reaches is not known
 SUBSTITUTE_ERROR = 0.3  # trees by memory, input by Python
 UNKNOWN_ERROR = 0.5  # no benchmark of the two machines fits: taken as equally fast
-DEVICES_ERROR = 0.15  # per doubling: gradients are exchanged, and the smallest share waits for the largest
-DIVIDED = ("compute", "memory", "trees")  # among devices
+DEVICES_ERROR = (
+    0.15  # per doubling: a smaller share is computed less efficiently, and the fastest waits for the slowest
+)
+EXCHANGE_ERROR = 0.5  # of the exchange: a backward pass may hide it, a network be slower than it is called
+UNKNOWN_EXCHANGE_ERROR = 0.3  # of the training, where the gradients' size is not known
+DIVIDED = ("compute", "memory")  # among devices
+LINK_GB_PER_SECOND = 12.0  # each way between devices of a machine where the table says nothing: PCIe 3, 16 lanes
+NETWORK_GB_PER_SECOND = 1.25  # each way between machines, 10 Gbit/s, unless the question says otherwise
+GRADIENT_BYTES = 4  # of a parameter; gradients are summed in float32
 ROWS_ERROR = 0.1  # per factor of e in rows: caches, and what grows a little more or less than in proportion
 GROWING = ("setup", "training", "validation", "finalise")  # with the rows
 REPEATED = ("training", "validation", "checkpoint")  # with the epochs
@@ -48,7 +57,8 @@ class Change:
         rows: times as many.
         epochs: times as many, or rounds.
         machine: another one; None: the same.
-        devices: times as many, of the same kind.
+        devices: times as many machines, of the same kind, that train together.
+        network_gb_per_second: each way between them.
         settings: of the configuration, as after `--set`.
     """
 
@@ -56,6 +66,7 @@ class Change:
     epochs: float = 1.0
     machine: Machine | None = None
     devices: int = 1
+    network_gb_per_second: float = NETWORK_GB_PER_SECOND
     settings: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -64,12 +75,26 @@ class Change:
         parts = [f"{key} = {value}" for key, value in self.settings]
         parts += [f"{self.rows:g} × the rows"] if self.rows != 1 else []
         parts += [f"{self.epochs:g} × the epochs"] if self.epochs != 1 else []
-        parts += [f"{self.devices} × the devices"] if self.devices != 1 else []
+        network = f" over {8 * self.network_gb_per_second:g} Gbit/s"
+        parts += [f"{self.devices} × the devices{network}"] if self.devices != 1 else []
         parts += [self.machine.name] if self.machine is not None else []
         return ", ".join(parts) or "as configured, here"
 
 
 USUAL = (Change(), Change(rows=0.5), Change(rows=2.0), Change(rows=10.0), Change(epochs=0.5), Change(epochs=2.0))
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What devices that train together have to tell each other.
+
+    Attributes:
+        divides: whether the engine divides its work among devices; boosting on one machine does not.
+        gigabytes: of gradients, over all steps of the run; None where that is not known.
+    """
+
+    divides: bool = True
+    gigabytes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,12 +105,13 @@ class Answer:
     seconds: float
     low: float
     high: float
+    note: str = ""
 
     def row(self) -> dict[str, Any]:
         """Return it as a row of a table."""
         machine = self.change.machine
         found: dict[str, Any] = {
-            "what_if": self.change.name,
+            "what_if": f"{self.change.name}{self.note}",
             "time": fmt.duration(self.seconds),
             "90_%_interval": f"{fmt.duration(self.low)} to {fmt.duration(self.high)}",
             "cost": "-",
@@ -106,7 +132,11 @@ class Answer:
 
 
 def answers(
-    prediction: Mapping[str, Any], shares: Mapping[str, float], changes: Sequence[Change], here: Machine
+    prediction: Mapping[str, Any],
+    shares: Mapping[str, float],
+    changes: Sequence[Change],
+    here: Machine,
+    exchange: Exchange = Exchange(),
 ) -> list[Answer]:
     """Return what each of `changes` would make of a predicted run.
 
@@ -115,14 +145,32 @@ def answers(
         shares: of the training time by kind of work, see `explain.shares`.
         changes: what is to be different.
         here: the machine that the prediction is of.
+        exchange: see `exchange_of`.
     """
-    return [_answer(prediction, shares, change, here) for change in changes]
+    return [_answer(prediction, shares, change, here, exchange) for change in changes]
+
+
+def exchange_of(record: Mapping[str, Any], prediction: Mapping[str, Any] | None = None) -> Exchange:
+    """Return what the run of `record` would have to exchange among devices; a `prediction` knows its steps to come."""
+    of, unit = str((prediction or {}).get("of", "")), (record.get("history") or {}).get("step_unit")
+    if of.partition("-")[0] in ("xgboost", "scikit") or unit in ("round", "fit"):
+        return Exchange(divides=False)
+    stages = ((prediction or {}).get("terms") or {}).get("stages") or {}
+    size = 0.0
+    for name, each in (record.get("training") or {}).items():
+        if not isinstance(each, Mapping):
+            continue
+        stage = stages.get(name)
+        steps = each.get("steps") if stage is None else stage["epochs"] * stage["steps"]
+        size += GRADIENT_BYTES * float(each.get("trainable_parameters") or 0) * float(steps or 0)
+    return Exchange(gigabytes=size / 1e9 or None)
 
 
 def parse(texts: Sequence[str], known: Sequence[Machine]) -> list[Change]:
     """Return the changes that texts ask for, here and on each machine; without any, the usual ones and all machines.
 
-    A text is `rows=10`, `rows=2,epochs=0.5`, `devices=8`, or names settings: `model.name=base,train.batch_size=64`.
+    A text is `rows=10`, `rows=2,epochs=0.5`, `devices=8`, `devices=8,network_gb_per_second=12.5`, or names settings:
+    `model.name=base,train.batch_size=64`.
 
     Raises:
         PacelineError: a text has another form.
@@ -163,6 +211,8 @@ def _times(change: Change, name: str, times: float) -> Change:
         return replace(change, epochs=times)
     if name == "devices":
         return replace(change, devices=int(times))
+    if name == "network_gb_per_second":
+        return replace(change, network_gb_per_second=times)
     raise ValueError(name)
 
 
@@ -193,7 +243,9 @@ def _ratio(work: str, here: Machine, there: Machine) -> tuple[float, float]:
     return there.benchmarks[name] / here.benchmarks[name], error + (0.0 if there.measured else SHEET_ERROR)
 
 
-def _answer(prediction: Mapping[str, Any], shares: Mapping[str, float], change: Change, here: Machine) -> Answer:
+def _answer(
+    prediction: Mapping[str, Any], shares: Mapping[str, float], change: Change, here: Machine, exchange: Exchange
+) -> Answer:
     phases = {name: float(seconds) for name, seconds in prediction["phases"].items()}
     whole = sum(phases.values())
     if change.rows != 1:
@@ -206,19 +258,29 @@ def _answer(prediction: Mapping[str, Any], shares: Mapping[str, float], change: 
     if change.rows != 1:  # half of setup and finalise may be all of them, or nothing
         loose = phases["setup"] + phases["finalise"]
         variance += (0.3 * loose / max(sum(phases.values()), 1e-9)) ** 2
-    if change.machine is not None or change.devices != 1:
-        there = change.machine or here
+    there = change.machine or here
+    inside = there.devices if change.machine is not None else 1
+    devices = change.devices * inside
+    note = ""
+    if change.machine is not None or devices != 1:
         times, error = speed(shares, here, there) if change.machine else (1.0, 0.0)
-        if change.devices != 1:
+        exchanging = 0.0
+        if devices != 1 and exchange.divides:
             divided, _ = speed({work: shares.get(work, 0.0) for work in DIVIDED}, here, there)
-            times -= divided * (1 - 1 / change.devices)
-            error = math.hypot(error, DEVICES_ERROR * math.log2(change.devices))
+            times -= divided * (1 - 1 / devices)
+            error = math.hypot(error, DEVICES_ERROR * math.log2(devices))
+            if exchange.gigabytes is None:
+                error = math.hypot(error, UNKNOWN_EXCHANGE_ERROR)
+            exchanging = _exchange_seconds(exchange, change, inside, there)
+        elif devices != 1:
+            note = " (it takes one machine, and one device of it)"
         beside, beside_error = _ratio("host", here, there)
         training = phases["training"] + phases["validation"]
         rest = sum(phases.values()) - training
-        phases = {"training": training * times, "rest": rest / beside}
+        phases = {"training": training * times, "exchange": exchanging, "rest": rest / beside}
         after = max(sum(phases.values()), 1e-9)
         variance += (error * phases["training"] / after) ** 2 + (beside_error * phases["rest"] / after) ** 2
+        variance += (EXCHANGE_ERROR * exchanging / after) ** 2
     middle = float(prediction["p50_seconds"])
     own = math.log(prediction["p95_seconds"] / prediction["p05_seconds"]) / (2 * Z90)
     seconds = middle * sum(phases.values()) / whole if whole > 0 else middle
@@ -226,7 +288,14 @@ def _answer(prediction: Mapping[str, Any], shares: Mapping[str, float], change: 
     low, high = (float(prediction["p05_seconds"]), float(prediction["p95_seconds"]))
     if change == Change(settings=change.settings):
         return Answer(change, middle, low, high)
-    return Answer(change, seconds, seconds / width, seconds * width)
+    return Answer(change, seconds, seconds / width, seconds * width, note)
+
+
+def _exchange_seconds(exchange: Exchange, change: Change, inside: int, there: Machine) -> float:
+    """Return what the devices of a machine, and then the machines, take to sum all gradients; nothing is hidden."""
+    size = (exchange.gigabytes or 0.0) * change.rows * change.epochs
+    within = 2 * size * (inside - 1) / inside / (there.link_gb_per_second or LINK_GB_PER_SECOND)
+    return within + 2 * size * (change.devices - 1) / change.devices / change.network_gb_per_second
 
 
 def from_prediction(
@@ -259,7 +328,7 @@ def from_prediction(
         if change.settings not in measured:
             measured[change.settings] = measure(dict(change.settings))
         of, begun = measured[change.settings]
-        rows.append(_answer(of, _shares(of, begun, here), change, here).row())
+        rows.append(_answer(of, _shares(of, begun, here), change, here, exchange_of(begun, of)).row())
     days = {machine.prices_of for machine in known if machine.price_per_hour is not None}
     note = f"Prices of {', '.join(sorted(days))}, from a table that you can edit: prices.toml." if days else ""
     return {"what_if": rows, "prices": note}

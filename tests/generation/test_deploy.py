@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import tomllib
 from pathlib import Path
@@ -41,6 +43,56 @@ def test_four_clouds_are_named_and_spot_is_the_default(task: dict[str, Any]) -> 
     assert task["resources"]["use_spot"]
     assert not task["resources"]["any_of"][-1]["use_spot"]
     assert ("${BUCKET}", None) == (task["file_mounts"]["/runs"]["name"], task["envs"]["BUCKET"])
+
+
+# The fields that SkyPilot's task reference has, as far as the task uses them, with their types.
+TASK = {
+    "name": str, "num_nodes": int, "workdir": str, "resources": dict, "envs": dict, "file_mounts": dict,
+    "setup": str, "run": str,
+}  # fmt: skip
+RESOURCES = {"accelerators": dict, "use_spot": bool, "disk_size": int, "any_of": list}
+CANDIDATE = {"infra": str, "use_spot": bool}
+STORAGE = {"name": str, "mode": str}
+
+
+def misfits(values: dict[str, Any], fields: dict[str, type]) -> dict[str, Any]:
+    """Return what of `values` the reference does not have, or not with this type."""
+    return {name: value for name, value in values.items() if not isinstance(value, fields.get(name, type(None)))}
+
+
+def test_the_task_has_only_fields_of_skypilots_reference(task: dict[str, Any]) -> None:
+    """Held against what is published; SkyPilot itself, which is no dependency, says so in the next test."""
+    assert {} == misfits(task, TASK)
+    assert {} == misfits(task["resources"], RESOURCES)
+    assert [{}] * 4 == [misfits(each, CANDIDATE) for each in task["resources"]["any_of"]]
+    assert {} == misfits(task["file_mounts"]["/runs"], STORAGE)
+    assert task["file_mounts"]["/runs"]["mode"] in ("MOUNT", "COPY", "MOUNT_CACHED")
+    assert {"L4:1": None, "A10G:1": None, "T4:1": None} == task["resources"]["accelerators"]  # a set, of any of them
+    assert all(value is None or isinstance(value, str) for value in task["envs"].values())
+
+
+def test_skypilot_takes_the_task(tmp_path: Path) -> None:
+    """By its own parser, four candidates in all; where `PACELINE_SKYPILOT_PYTHON` names an interpreter that has it."""
+    interpreter = os.environ.get("PACELINE_SKYPILOT_PYTHON")
+    if not interpreter:
+        pytest.skip("PACELINE_SKYPILOT_PYTHON names no interpreter that has SkyPilot, which is no dependency")
+    code = (
+        "import json, sky, sys, yaml\n"
+        "values = yaml.safe_load(open(sys.argv[1]))\n"
+        "task = sky.Task.from_yaml_config(values, env_overrides=[('BUCKET', 'my-runs')])\n"
+        "print(json.dumps([task.num_nodes, len(task.resources), sorted(task.envs)]))\n"
+    )
+    done = subprocess.run(
+        [interpreter, "-c", code, str(FIRST / "sky.yaml")],
+        cwd=FIRST.parent,
+        env={**os.environ, "HOME": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    nodes, candidates, envs = json.loads(done.stdout.splitlines()[-1])
+    assert (1, ["ARGUMENTS", "BUCKET", "EXTRA"]) == (nodes, envs)
+    assert 4 * 3 == candidates
 
 
 @pytest.fixture
