@@ -18,7 +18,7 @@ from paceline.errors import PacelineError
 from paceline.tune.settings import Tune
 from paceline.tune.space import Space
 from paceline.tune.task import Task
-from paceline.tune.trial import Outcome, Trial
+from paceline.tune.trial import Outcome, Own, Trial
 
 
 class Time:
@@ -99,7 +99,13 @@ def objective(prepared: str, trial: Trial[Config]) -> Outcome:
         trial.part_ended(value)
     if config.train.behave == "nan":
         return Outcome(float("nan"))
-    return Outcome(value + 0.001 * config.train.seed, limits={"depth": config.model.depth - 5.0}, notes={"cost": 2.0})
+    value += 0.001 * config.train.seed
+
+    def save(folder: Path) -> dict[str, Any]:
+        (folder / "model.json").write_text(json.dumps(config.model_dump(mode="json", exclude={"tune"})))
+        return {"file": "model.json"}
+
+    return Outcome(value, {"depth": config.model.depth - 5.0}, {"cost": 2.0}, Own(value, save))
 
 
 def train(

@@ -30,6 +30,8 @@ class Task(Generic[Config, Prepared]):
         objective: trains and judges one trial on what `prepare` returned.
         limits: the names of the limits that the objective measures.
         train: trains settings for good and leaves a run, as the command `train` does.
+        keeps_models: whether the objective returns its own model, so that a first trial may use the time of the final
+            run: something usable comes of it all the same.
     """
 
     score: str
@@ -42,3 +44,4 @@ class Task(Generic[Config, Prepared]):
     objective: Callable[[Prepared, Trial[Config]], Outcome]
     limits: tuple[str, ...]
     train: Callable[..., dict[str, Any]]
+    keeps_models: bool = False

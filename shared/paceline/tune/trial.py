@@ -24,6 +24,19 @@ Config = TypeVar("Config", bound=BaseModel)
 
 
 @dataclass(frozen=True)
+class Own:
+    """A trial's own model: the result where no time is left to train its settings for good.
+
+    Attributes:
+        value: its quality, on the data before the test that it was judged by.
+        save: writes it into a folder and returns what the record of a run says of its model, as `run.model` has it.
+    """
+
+    value: float
+    save: Callable[[Path], dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What an objective returns.
 
@@ -31,11 +44,13 @@ class Outcome:
         value: the quality, on data before the test.
         limits: by name, by how much a limit is exceeded; zero or less keeps it.
         notes: further figures of the trial, for the report.
+        own: its model, of one of its trainings; None where it cannot be kept.
     """
 
     value: float
     limits: dict[str, float] = field(default_factory=dict)
     notes: dict[str, float] = field(default_factory=dict)
+    own: Own | None = None
 
 
 class Trial(Generic[Config]):
@@ -49,7 +64,8 @@ class Trial(Generic[Config]):
         larger_is_better: of that score.
         ask: given the place and the score at each rung, returns why to end, or an empty text. The place is the step,
             as if earlier trainings had taken all their steps, so that the same place is the same part in all trials.
-        overdue: returns why to end for lack of time, or an empty text.
+        overdue: given whether a further step of this training may follow, returns why to end for lack of time, or an
+            empty text.
         folder: of its own, for checkpoints; removed after it.
         clock: its time.
         tell: is given every step, for the progress line.
@@ -71,7 +87,7 @@ class Trial(Generic[Config]):
         monitor: str,
         larger_is_better: bool,
         ask: Callable[[int, float], str],
-        overdue: Callable[[], str],
+        overdue: Callable[[bool], str],
         folder: Path,
         clock: Clock,
         tell: Callable[[int], None],
@@ -103,7 +119,7 @@ class Trial(Generic[Config]):
         if self._best is not None and self._step in self._rungs:
             place = len(self._parts) * self._part_steps + self._step
             self.ended = self.ended or self._ask(place, statistics.fmean([*self._parts, self._best]))
-        self.ended = self.ended or self._overdue()
+        self.ended = self.ended or self._overdue(self._step < self._part_steps)
         return self.ended
 
     def draw(self, row: dict[str, Any]) -> None:

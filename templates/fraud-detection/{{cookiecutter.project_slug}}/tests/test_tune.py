@@ -22,7 +22,7 @@ from paceline.tune.settings import Tune
 
 def test_no_test_day_has_a_say(small: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """With every label and amount from the test's first day on changed, a trial gets the same, digit for digit."""
-    honest = tune.prepare(small)
+    honest = tune.prepare(small).folds
     load, poisoned = data.load, []
 
     def poison(*arguments: Any) -> pl.DataFrame:
@@ -33,7 +33,7 @@ def test_no_test_day_has_a_say(small: Config, monkeypatch: pytest.MonkeyPatch) -
         return changed.with_columns(pl.when(later).then(0.01).otherwise(pl.col("amount")).alias("amount"))
 
     monkeypatch.setattr(data, "load", poison)
-    other = tune.prepare(small)
+    other = tune.prepare(small).folds
     assert poisoned[0] > 100
     assert len(honest) == len(other) == small.tune.folds
     for one, two in zip(itertools.chain(*honest), itertools.chain(*other), strict=True):

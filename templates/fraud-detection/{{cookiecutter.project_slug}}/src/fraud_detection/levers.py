@@ -98,7 +98,7 @@ def _of_the_network(config: Config) -> list[Lever]:
 
 def prepare(config: Config) -> Fold:
     """Return the latest fold before the test; see `tune.prepare`."""
-    return tune.prepare(config.model_copy(update={"tune": config.tune.model_copy(update={"folds": 1})}))[0]
+    return tune.prepare(config.model_copy(update={"tune": config.tune.model_copy(update={"folds": 1})})).folds[0]
 
 
 def train(fold: Fold, config: Config, run: Run, progress: Progress) -> None:

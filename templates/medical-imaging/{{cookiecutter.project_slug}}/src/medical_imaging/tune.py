@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 from paceline.tune.space import Space
 from paceline.tune.task import Task
-from paceline.tune.trial import Outcome, Trial
+from paceline.tune.trial import Outcome, Own, Trial
 
 Rows = NDArray[np.int64]
 MOST_CALIBRATION_ERROR = 0.1  # the limit `calibration_error`
@@ -104,7 +105,7 @@ def objective(prepared: Prepared, trial: Trial[Config]) -> Outcome:
     exclusive = config.model.task == "multiclass"
     learned = targets.to_learn(cohort.labels, settings.uncertain, seed=settings.seed)
     backbone = model.build_backbone(config, cohort.images.shape[-1])
-    areas, errors = [], []
+    areas, errors, own = [], [], None
     for number, (learn_on, judge_on) in enumerate(folds):
         weights = targets.class_weights(learned[learn_on], exclusive=exclusive)
         if number and config.model.name != "frozen":
@@ -118,12 +119,32 @@ def objective(prepared: Prepared, trial: Trial[Config]) -> Outcome:
         offsets = np.log(weights) if settings.loss == "weighted" else np.zeros(len(weights))
         areas.append(_judge(config, cohort, logits, offsets, judge_on, judge_on)["auroc"]["value"])
         trial.part_ended(areas[-1])
+        if number == len(folds) - 1:  # one fold's model is enough
+            own = _own(config, cohort, fitted, _decide(config, cohort, logits, offsets, judge_on), areas[-1])
         one, other = splits.folds(cohort, judge_on, 2, settings.seed)
         for pair in ((one, other), (other, one)):
             errors.append(_judge(config, cohort, logits, offsets, *pair)["ece"]["value"])
     error = statistics.fmean(errors)
     limits = {"calibration_error": error / MOST_CALIBRATION_ERROR - 1}
-    return Outcome(statistics.fmean(areas), limits=limits, notes={"ece": error})
+    return Outcome(statistics.fmean(areas), limits, {"ece": error}, own)
+
+
+def _own(config: Config, cohort: Cohort, fitted: model.Trained, decision: decisions.Decision, value: float) -> Own:
+    """Return the model of one fold, to be kept as `train` keeps one."""
+
+    def save(folder: Path) -> dict[str, Any]:
+        known = {"name": config.model.name, "backbone": config.model.backbone, "classes": list(cohort.classes)}
+        return {**known, **fitted.save(folder), **decision.state()}
+
+    return Own(value, save)
+
+
+def _decide(
+    config: Config, cohort: Cohort, logits: NDArray[np.float64], offsets: NDArray[Any], rows: Rows
+) -> decisions.Decision:
+    """Return the calibration and the operating points that some rows settle."""
+    exclusive, truth = config.model.task == "multiclass", targets.to_judge(cohort.labels)
+    return decisions.decide(config.report, logits[rows], truth[rows], offsets, exclusive=exclusive)
 
 
 def _judge(
@@ -131,7 +152,7 @@ def _judge(
 ) -> dict[str, Any]:
     """Return the scores on some rows, calibrated on others."""
     exclusive, truth = config.model.task == "multiclass", targets.to_judge(cohort.labels)
-    decision = decisions.decide(config.report, logits[decide_on], truth[decide_on], offsets, exclusive=exclusive)
+    decision = _decide(config, cohort, logits, offsets, decide_on)
     judged = Judged(
         truth[judge_on],
         decision.probabilities(logits[judge_on]),
@@ -165,4 +186,5 @@ TASK: Task[Config, Prepared] = Task(
     objective=objective,
     limits=("calibration_error",),
     train=train.train,
+    keeps_models=True,
 )
