@@ -13,6 +13,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from medical_imaging import data, splits, train, tune
 from medical_imaging.cohort import Cohort
 from medical_imaging.config import Config, Model, Train
+from paceline import config as configuration
+from paceline import device
 from paceline.errors import PacelineError
 from paceline.tune import command, space
 from paceline.tune.settings import Tune
@@ -94,3 +96,16 @@ def test_a_search_ends_with_a_run(small: Config, tmp_path: Path) -> None:
     assert 2 == answer["trials"]
     assert 0 <= answer["best_value"] <= 1
     assert (Path(answer["best_run"]) / "model.keras").exists()
+
+
+@pytest.mark.parametrize("asked", ["gpu", "tpu"])
+def test_a_device_that_is_not_here_is_refused_before_data_are_read(
+    asked: str, small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, with the remedy, and no study is begun."""
+    monkeypatch.setattr(device, "gpus", lambda: ())
+    monkeypatch.setattr(data, "load", lambda *given, **named: pytest.fail("data were read"))
+    wanted = configuration.replace(small, {"train.device": asked}, source="test")
+    with pytest.raises(PacelineError, match=r"^(A [GT]PU was asked for|XGBoost does not run on a TPU)"):
+        command.tune(tune.TASK, wanted, runs_folder=tmp_path / "runs", folder=tmp_path / "tune")
+    assert [] == list(tmp_path.iterdir())

@@ -150,6 +150,7 @@ def task(config: Config) -> Task[Config, Prepared]:
         objective=objective,
         limits=(LATENCY,),
         train=train_for_good,
+        refuse_early=levers.refuse_early,
         keeps_models=True,
     )
 

@@ -143,4 +143,5 @@ TASK: Task[Config, Fold] = Task(
     train=train,
     lasting=lasting,
     fewer=fewer,
+    refuse_early=model.refuse_early,
 )

@@ -146,5 +146,6 @@ TASK: Task[Config, Prepared] = Task(
     objective=objective,
     limits=("alert_budget",),
     train=train.train,
+    refuse_early=model.refuse_early,
     keeps_models=True,
 )

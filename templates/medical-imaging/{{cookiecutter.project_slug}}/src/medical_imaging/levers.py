@@ -140,4 +140,5 @@ TASK: Task[Config, Prepared] = Task(
     train=train,
     lasting=lasting,
     fewer=fewer,
+    refuse_early=tune.refuse_early,
 )

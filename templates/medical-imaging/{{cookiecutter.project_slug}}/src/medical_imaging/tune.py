@@ -19,7 +19,7 @@ from medical_imaging import data, decisions, fitting, metrics, model, splits, ta
 from medical_imaging.cohort import Cohort
 from medical_imaging.config import Config
 from medical_imaging.metrics import Judged
-from paceline import fit_keras
+from paceline import device, fit_keras
 from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 from paceline.tune.space import Space
@@ -164,6 +164,11 @@ def _judge(
     return metrics.score(judged, resamples=0, seed=0)
 
 
+def refuse_early(config: Config) -> None:
+    """Refuse a device that is not there, before any data are read."""
+    device.refuse_unusable(config.train.device)
+
+
 def part_steps(config: Config) -> int:
     """Return the most epochs of one fold's trainings."""
     one = config.model_copy(update={"train": config.train.model_copy(update={"folds": 1})})
@@ -186,5 +191,6 @@ TASK: Task[Config, Prepared] = Task(
     objective=objective,
     limits=("calibration_error",),
     train=train.train,
+    refuse_early=refuse_early,
     keeps_models=True,
 )
