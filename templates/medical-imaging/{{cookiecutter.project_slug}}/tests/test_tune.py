@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from medical_imaging import data, splits, train, tune
+from medical_imaging import data, splits, train, tune, tune_outlines
 from medical_imaging.cohort import Cohort
 from medical_imaging.config import Config, Model, Train
 from paceline import config as configuration
@@ -72,10 +72,13 @@ def test_the_default_settings_lie_in_the_space(chosen: Model) -> None:
             space.applied(config, {key: value})
 
 
-def test_outlining_is_not_searched(small: Config) -> None:
-    """One sentence says so."""
-    with pytest.raises(PacelineError, match=r"model.task is 'segmentation', which is not searched"):
-        tune.prepare(small.model_copy(update={"model": Model(task="segmentation")}))
+def test_a_model_that_outlines_has_a_search_of_its_own(small: Config) -> None:
+    """What is of classifiers refuses it in one sentence."""
+    outlining = small.model_copy(update={"model": Model(task="segmentation")})
+    assert tune_outlines.TASK is tune.task(outlining)
+    assert tune.TASK is tune.task(small)
+    with pytest.raises(PacelineError, match=r"model.task is 'segmentation', and this is of classifiers"):
+        tune.prepare(outlining)
 
 
 def test_the_final_run_is_that_of_the_command() -> None:

@@ -77,7 +77,7 @@ def _tune(arguments: Namespace) -> dict[str, Any]:
     from paceline.tune import command
 
     config = _config(arguments)
-    return command.from_arguments(tune.TASK, config, arguments, cli.command_line(PROGRAM))
+    return command.from_arguments(tune.task(config), config, arguments, cli.command_line(PROGRAM))
 
 
 def _levers(arguments: Namespace) -> dict[str, Any]:

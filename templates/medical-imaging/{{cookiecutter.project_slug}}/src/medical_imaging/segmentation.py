@@ -43,9 +43,7 @@ def train(
     Images without a mask take no part. The frozen backbone's maps are cached; the threshold is chosen on validation.
     """
     name, seed = config.model.name, config.train.seed
-    if name == "resnet18":
-        raise PacelineError("model.name = 'resnet18' gives no maps to outline from.", "Set model.name = 'frozen'.")
-    device.refuse_unusable(config.train.device)
+    refuse_early(config)
     with record.start(config, runs_folder, name=f"{name}-outlines", command=command, started=started,
                       resume=resume) as run:  # fmt: skip
         with run.phase("data"):
@@ -57,12 +55,7 @@ def train(
 
         with run.phase("build"):
             run.device = fit_keras.prepare(config.train.device, seed=seed, precision=config.train.precision).state()
-            size, channels = config.data.image_size_px, cohort.images.shape[-1]
-            backbone = transfer.backbone(config.model.backbone, image_size_px=size, channels=channels)
-            names = [each for each in decoder.STRIDES if each in backbone.output]
-            shapes = {each: tuple(backbone.output[each].shape[1:]) for each in names}
-            head = decoder.build(shapes, size, dropout=config.model.dropout, seed=seed)
-            network = transfer.attach(backbone, head, names=names)
+            backbone, head, network, names = _build(config, cohort.images.shape[-1])
         rows, settings = np.concatenate([split.test, split.external]), config.report
         with run.phase("score/floor"):
             usual = outlines.usual(masks, split.train, masks.shape)
@@ -104,6 +97,50 @@ def train(
         "scores": run.scores,
         "report": str(run.folder / "report.html"),
     }
+
+
+def refuse_early(config: Config) -> None:
+    """Refuse what cannot train here, before any data are read.
+
+    Raises:
+        PacelineError: the network gives no maps, or the device cannot be used.
+    """
+    if config.model.name == "resnet18":
+        raise PacelineError("model.name = 'resnet18' gives no maps to outline from.", "Set model.name = 'frozen'.")
+    device.refuse_unusable(config.train.device)
+
+
+def most_steps(config: Config) -> int:
+    """Return the most epochs of all trainings of a run together; `budget.AUTO` or more where time decides."""
+    return sum(_stages(config).values())
+
+
+def fit(
+    config: Config, cohort: Cohort, masks: NDArray[np.bool_], split: Split, *, run: Run, progress: Progress
+) -> tuple[keras.Model, int]:
+    """Build the configured network and train it, watched by validation; return it with its epochs.
+
+    Args:
+        config: what to train, and how.
+        cohort: the images.
+        masks: of all its rows.
+        split: rows with masks.
+        run: the run record; `run.device` is set.
+        progress: the progress line.
+    """
+    with run.phase("build"):
+        backbone, head, network, names = _build(config, cohort.images.shape[-1])
+    return network, _fit(config, backbone, head, network, names, cohort, masks, split, run, progress)
+
+
+def _build(config: Config, channels: int) -> tuple[keras.Model, keras.Model, keras.Model, list[str]]:
+    """Return the backbone, the decoder, both as one network, and the names of the maps between them."""
+    size, seed = config.data.image_size_px, config.train.seed
+    backbone = transfer.backbone(config.model.backbone, image_size_px=size, channels=channels)
+    names = [each for each in decoder.STRIDES if each in backbone.output]
+    shapes = {each: tuple(backbone.output[each].shape[1:]) for each in names}
+    head = decoder.build(shapes, size, dropout=config.model.dropout, seed=seed)
+    return backbone, head, transfer.attach(backbone, head, names=names), names
 
 
 def _fit(

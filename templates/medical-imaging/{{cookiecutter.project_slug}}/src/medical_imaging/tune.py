@@ -1,13 +1,14 @@
 """Tuning: what may vary, and what a trial is judged by; `paceline.tune` does the rest.
 
 A trial learns from patients of the training and validation parts and is judged by others of them, fold by fold, by the
-mean AUROC. The test's patients and the external site are left behind before anything is computed.
+mean AUROC. The test's patients and the external site are left behind before anything is computed. A model that outlines
+has a search of its own, `tune_outlines`.
 """
 
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from medical_imaging import data, decisions, fitting, metrics, model, splits, targets, train
-from medical_imaging.cohort import Cohort
+from medical_imaging.cohort import Cohort, Rows, rows_of
 from medical_imaging.config import Config
 from medical_imaging.metrics import Judged
 from paceline import device, fit_keras
@@ -26,7 +27,6 @@ from paceline.tune.space import Space
 from paceline.tune.task import Task
 from paceline.tune.trial import Outcome, Own, Trial
 
-Rows = NDArray[np.int64]
 MOST_CALIBRATION_ERROR = 0.1  # the limit `calibration_error`
 
 
@@ -74,7 +74,7 @@ def prepare(config: Config) -> Prepared:
         PacelineError: the data cannot be read, there are fewer patients than folds, or lesions are to be outlined.
     """
     if config.model.task == "segmentation":
-        raise PacelineError("model.task is 'segmentation', which is not searched.", "Search a classifier.")
+        raise PacelineError("model.task is 'segmentation', and this is of classifiers.", "Take a classifier.")
     cohort = data.load(config.data, config.model.task, Quarantine())
     split = splits.divide(cohort, config.data, config.train.seed)
     known = np.sort(np.concatenate([split.train, split.validation]))
@@ -84,15 +84,6 @@ def prepare(config: Config) -> Prepared:
     everything = np.arange(len(known))
     judges = splits.folds(part, everything, config.tune.folds, config.train.seed)
     return Prepared(part, [(np.setdiff1d(everything, rows), rows) for rows in judges])
-
-
-def rows_of(cohort: Cohort, rows: Rows) -> Cohort:
-    """Return the cohort with these rows alone."""
-    changes: dict[str, Any] = {"items": tuple(cohort.items[row] for row in rows)}
-    for field in fields(cohort):
-        if isinstance(value := getattr(cohort, field.name), np.ndarray):
-            changes[field.name] = np.asarray(value[rows])
-    return replace(cohort, **changes)
 
 
 def objective(prepared: Prepared, trial: Trial[Config]) -> Outcome:
@@ -194,3 +185,12 @@ TASK: Task[Config, Prepared] = Task(
     refuse_early=refuse_early,
     keeps_models=True,
 )
+
+
+def task(config: Config) -> Task[Config, Any]:
+    """Return the project's side for the configured task."""
+    if config.model.task != "segmentation":
+        return TASK
+    from medical_imaging import tune_outlines
+
+    return tune_outlines.TASK
