@@ -3,7 +3,8 @@
 Other settings are measured, by the first steps of a run with them. For the rest every phase of a prediction is scaled
 by what it depends on. On another machine the training's shares (`explain.shares`) are each scaled by the ratio of the
 microbenchmarks that stand for them, as Habitat does (Yu et al. 2021); what is not known of a ratio widens the interval.
-Several devices divide a batch; what they exchange is not counted, only its uncertainty: see `distribute`.
+Several devices divide a batch; what they exchange is not counted, only its uncertainty: see `distribute`. With other
+numbers of rows a pass takes in proportion, or, of boosting, as much as short probes on shares of the rows show.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from paceline import warm
 from paceline.errors import PacelineError
 from paceline.machines import Machine
 from paceline.report import format as fmt
@@ -37,7 +39,12 @@ DIVIDED = ("compute", "memory", "trees")  # among devices
 ROWS_ERROR = 0.1  # per factor of e in rows: caches, and what grows a little more or less than in proportion
 GROWING = ("setup", "training", "validation", "finalise")  # with the rows
 REPEATED = ("training", "validation", "checkpoint")  # with the epochs
+LARGER = " (more than the free memory)"
 FIXED_SHARE = 0.5  # of setup and finalise: imports and the report take the same for any number of rows
+
+
+# Given how many times the rows, how many times as long a pass takes, and the error of the logarithm of that.
+Growth = Callable[[float], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -74,18 +81,23 @@ USUAL = (Change(), Change(rows=0.5), Change(rows=2.0), Change(rows=10.0), Change
 
 @dataclass(frozen=True)
 class Answer:
-    """The wall time under a change, with its 90 % interval, in seconds; its cost at the price of so many machines."""
+    """The wall time under a change, with its 90 % interval, in seconds; its cost at the price of so many machines.
+
+    The note says in the change's words what else to know; `by_rows`, whether shares of the rows were measured.
+    """
 
     change: Change
     seconds: float
     low: float
     high: float
+    note: str = ""
+    by_rows: bool = False
 
     def row(self) -> dict[str, Any]:
         """Return it as a row of a table."""
         machine = self.change.machine
         found: dict[str, Any] = {
-            "what_if": self.change.name,
+            "what_if": f"{self.change.name}{self.note}",
             "time": fmt.duration(self.seconds),
             "90_%_interval": f"{fmt.duration(self.low)} to {fmt.duration(self.high)}",
             "cost": "-",
@@ -102,7 +114,8 @@ class Answer:
     def _known_by(self) -> str:
         if self.change.machine is not None:
             return "measured there" if self.change.machine.measured else "data sheet"
-        return "first steps with them" if self.change.settings else "this machine"
+        known = "first steps with them" if self.change.settings else "this machine"
+        return f"{known}, on shares of the rows" if self.by_rows else known
 
 
 def answers(
@@ -193,16 +206,32 @@ def _ratio(work: str, here: Machine, there: Machine) -> tuple[float, float]:
     return there.benchmarks[name] / here.benchmarks[name], error + (0.0 if there.measured else SHEET_ERROR)
 
 
-def _answer(prediction: Mapping[str, Any], shares: Mapping[str, float], change: Change, here: Machine) -> Answer:
+def _answer(
+    prediction: Mapping[str, Any],
+    shares: Mapping[str, float],
+    change: Change,
+    here: Machine,
+    growth: Growth | None = None,
+) -> Answer:
     phases = {name: float(seconds) for name, seconds in prediction["phases"].items()}
     whole = sum(phases.values())
+    grown, rows_error = change.rows, ROWS_ERROR * math.log(change.rows)
+    if growth is not None:
+        grown, rows_error = growth(change.rows)
     if change.rows != 1:
         for name in GROWING:
-            fixed = FIXED_SHARE if name in ("setup", "finalise") else 0.0
-            phases[name] = phases.get(name, 0.0) * (fixed + (1 - fixed) * change.rows)
+            if name in ("setup", "finalise"):
+                phases[name] = phases.get(name, 0.0) * (FIXED_SHARE + (1 - FIXED_SHARE) * change.rows)
+            else:
+                phases[name] = phases.get(name, 0.0) * grown
     for name in REPEATED:
         phases[name] = phases.get(name, 0.0) * change.epochs
-    variance = (ROWS_ERROR * math.log(change.rows)) ** 2
+    variance = rows_error**2
+    known = prediction.get("input") or {}
+    data = warm.Input(int(known.get("data_bytes", 0)), int(known.get("free_bytes", 0)))
+    note = LARGER if change.machine is None and data.cold(change.rows) else ""
+    if note and not data.cold():  # read from the disk in every pass, where it was in memory
+        variance += warm.COLD_ERROR**2
     if change.rows != 1:  # half of setup and finalise may be all of them, or nothing
         loose = phases["setup"] + phases["finalise"]
         variance += (0.3 * loose / max(sum(phases.values()), 1e-9)) ** 2
@@ -225,8 +254,8 @@ def _answer(prediction: Mapping[str, Any], shares: Mapping[str, float], change: 
     width = math.exp(Z90 * math.sqrt(own**2 + variance))
     low, high = (float(prediction["p05_seconds"]), float(prediction["p95_seconds"]))
     if change == Change(settings=change.settings):
-        return Answer(change, middle, low, high)
-    return Answer(change, seconds, seconds / width, seconds * width)
+        return Answer(change, middle, low, high, note)
+    return Answer(change, seconds, seconds / width, seconds * width, note, growth is not None)
 
 
 def from_prediction(
@@ -235,6 +264,7 @@ def from_prediction(
     machine_files: Sequence[Path],
     record: Mapping[str, Any],
     measure: Callable[[Mapping[str, str]], tuple[Mapping[str, Any], Mapping[str, Any]]],
+    growth: Callable[[Mapping[str, str]], Growth | None] = lambda settings: None,
 ) -> dict[str, Any]:
     """Return the answer of `estimate --what-if`: the prediction, and a row for each change.
 
@@ -244,6 +274,8 @@ def from_prediction(
         machine_files: JSON files of measured machines; data sheets and prices come with them.
         record: of the run that made the prediction, as far as it went, for the shares of its time.
         measure: given other settings, returns their prediction and record, by a run's first steps.
+        growth: given other settings, returns how a pass grows with the rows, by short probes; asked where a change has
+            other rows. None: in proportion.
 
     Raises:
         PacelineError: a text, a setting, a file or the table of prices cannot be read.
@@ -254,12 +286,15 @@ def from_prediction(
     known = [*(machines.read(path) for path in machine_files), *machines.sheets()]
     measured: dict[tuple[tuple[str, str], ...], tuple[Mapping[str, Any], Mapping[str, Any]]]
     measured = {(): (prediction, record)}
-    rows = []
+    rows, growths = [], {}
     for change in parse(texts, known):
         if change.settings not in measured:
             measured[change.settings] = measure(dict(change.settings))
+        if change.rows != 1 and change.settings not in growths:
+            growths[change.settings] = growth(dict(change.settings))
         of, begun = measured[change.settings]
-        rows.append(_answer(of, _shares(of, begun, here), change, here).row())
+        grown = growths.get(change.settings) if change.rows != 1 else None
+        rows.append(_answer(of, _shares(of, begun, here), change, here, grown).row())
     days = {machine.prices_of for machine in known if machine.price_per_hour is not None}
     note = f"Prices of {', '.join(sorted(days))}, from a table that you can edit: prices.toml." if days else ""
     return {"what_if": rows, "prices": note}

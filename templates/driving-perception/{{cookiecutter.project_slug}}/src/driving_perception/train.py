@@ -66,7 +66,10 @@ def train(
             for sentence in split.warnings:
                 run.warn(sentence)
 
-        run.pace = duration.follow(config, run, split, ceiling=ceiling, target=target, history=history, made=made)
+        run.pace = duration.follow(
+            config, run, split, data_bytes=scenes.images.nbytes, ceiling=ceiling, target=target, history=history,
+            made=made,
+        )  # fmt: skip
         after_seconds = run.pace.finalise.seconds
         with Progress({"train": duration.most_epochs(config)}, unit="epoch", after_seconds=after_seconds) as progress:
             network, inputs, taken, fitted = fit(config, scenes, split, run=run, progress=progress)

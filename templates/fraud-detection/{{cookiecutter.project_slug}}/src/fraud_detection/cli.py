@@ -45,7 +45,7 @@ def _train(arguments: Namespace) -> dict[str, Any]:
 
 
 def _estimate(arguments: Namespace) -> dict[str, Any]:
-    from fraud_detection import train
+    from fraud_detection import duration, train
     from paceline import clock, pace
 
     config = _config(arguments)
@@ -57,6 +57,7 @@ def _estimate(arguments: Namespace) -> dict[str, Any]:
         target=arguments.target,
         what_if=arguments.what_if,
         machine_files=arguments.machine,
+        growth=duration.growth,
     )
 
 

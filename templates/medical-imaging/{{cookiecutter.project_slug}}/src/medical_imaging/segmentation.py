@@ -64,8 +64,9 @@ def train(
             of_floor = outlines.scores(usual[rows] >= level, masks, split, cohort.patients, settings, seed=seed)
             after = duration.after_outlines(config, cohort, split, run.clock.elapsed() - since)
         run.pace = duration.follow(
-            config, run, _stages(config), after, ceiling=ceiling, target=target, history=history, made=made
-        )
+            config, run, _stages(config), after, data_bytes=cohort.images.nbytes, ceiling=ceiling, target=target,
+            history=history, made=made,
+        )  # fmt: skip
         with Progress(_stages(config), unit="epoch", after_seconds=run.pace.finalise.seconds) as progress:
             epochs = _fit(config, backbone, head, network, names, cohort, masks, split, run, progress)
 
