@@ -50,6 +50,7 @@ def levers(config: Config) -> list[Lever]:
             "fewer digits",
             without={"train.precision": "float32"},
         ),
+        Lever("input threads", "throughput", {"train.input_threads": "auto"}, without={"train.input_threads": 0}),
         Lever(
             "early stopping",
             "convergence",

@@ -127,6 +127,7 @@ def fit(
             seed=settings.seed,
             run=run,
             augment=augment.of(config, task, of_features=network.backbone is not None),
+            workers=settings.workers,
         )
         watched = Batches(
             model.take(inputs, split.validation),
@@ -134,6 +135,7 @@ def fit(
             batch_size=settings.batch_size,
             seed=None,
             run=run,
+            workers=settings.workers,
         )
         optimizers.penalise(network.trained, l2=settings.l2)
         network.trained.compile(

@@ -59,6 +59,7 @@ def levers(config: Config) -> list[Lever]:
     if name != "frozen":
         exact = {"train.precision": "float32"}
         found += [
+            Lever("input threads", "throughput", {"train.input_threads": "auto"}, without={"train.input_threads": 0}),
             Lever(
                 "mixed precision", "throughput", {"train.precision": "mixed_bfloat16"}, "fewer digits", without=exact
             ),

@@ -197,7 +197,7 @@ def _stage(
         taken = {n: a[rows] for n, a in inputs.items()} if isinstance(inputs, dict) else np.asarray(inputs[rows])
         return fit_keras.Batches(
             taken, masks[rows].astype(np.uint8), batch_size=settings.batch_size, seed=seed, run=run,
-            augment=change if seed is not None else None,
+            augment=change if seed is not None else None, workers=settings.workers,
         )  # fmt: skip
 
     fitted = fit_keras.fit(
