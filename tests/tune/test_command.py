@@ -196,6 +196,21 @@ def test_the_best_trials_own_model_is_the_result_where_no_time_is_left(
     assert [] == list((tmp_path / "tune" / "study" / "kept").glob("*"))
 
 
+def test_a_first_trial_that_time_ends_is_a_result(
+    tune: Any, quadratic: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Less than a trial, but usable, and said so."""
+    object.__setattr__(quadratic.TASK, "keeps_models", True)
+    readings = iter([100.0] * 5)
+    monkeypatch.setattr(deadline.Budget, "to_first_trial", lambda self: next(readings, 0.0))
+    answer = tune(ceiling=Ceiling(500.0, "--time-budget 500s"))
+    assert ("done", 1, True) == (answer["status"], answer["trials"], answer["best_run_is_a_trial"])
+    assert answer["verdict"].startswith("No trial came to its end in time")
+    found = json.loads((Path(answer["best_run"]) / "run.json").read_text())
+    assert {"validation_quality": {"value": answer["best_value"]}} == found["scores"]
+    assert {"train.rate": 0.5, "model.depth": 4} == answer["settings"]
+
+
 @pytest.mark.parametrize(
     ("expected", "arguments"),
     [

@@ -117,6 +117,15 @@ def test_a_first_trial_may_use_the_final_runs_time(make: Any, quadratic: ModuleT
     assert kept.has(tmp_path / "kept", 0)
 
 
+def test_a_first_trial_that_time_ends_leaves_its_model(make: Any, quadratic: ModuleType, tmp_path: Path) -> None:
+    """It is all there is: of 12 s, 6.25 are for making a run of it; after 5 another second would not end in time."""
+    object.__setattr__(quadratic.TASK, "keeps_models", True)
+    one = make(12, pruner="none", kept=tmp_path / "kept")
+    one.run()
+    assert [plan.DEADLINE] == states(one)
+    assert [0] == kept.numbers(tmp_path / "kept")
+
+
 def test_the_best_trials_model_is_kept(make: Any, tmp_path: Path) -> None:
     """One alone, that of the best so far."""
     one = make(trials=12, kept=tmp_path / "kept")

@@ -149,7 +149,12 @@ def tune(
         found = ranking.finished(study)
         best = ranking.best(found, larger_is_better=task.larger_is_better)
         if best is None:
-            raise outcome.nothing(found, None if ceiling is None else ceiling.seconds, part, config)
+            answer = final.cut_short(
+                task, config, study, kept_models=part.kept, runs_folder=runs_folder, command=command
+            )
+            if not answer:
+                raise outcome.nothing(found, None if ceiling is None else ceiling.seconds, part, config)
+            return {**answer, "trials": len(found), "wall_seconds": times.elapsed()}
         chosen = space.applied(config, best.params)
         path = place / "config.toml"
         atomic.write_text(path, configuration.dump(chosen))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.trial import FrozenTrial
 
 from paceline import budget, clock
 from paceline.budget import Ceiling
 from paceline.errors import PacelineError
-from paceline.tune import kept, plan
+from paceline.tune import kept, plan, space
 from paceline.tune.deadline import Budget
 from paceline.tune.task import Task
 
@@ -78,3 +79,41 @@ def train(
         remedy = f"{error.remedy} The best settings are kept: --config {path}."
         raise PacelineError(f"The final run failed: {error.cause}", remedy) from error
     return {**made, "is_a_trial": False}
+
+
+def cut_short(
+    task: Task[Any, Any],
+    config: Any,
+    study: optuna.Study,
+    *,
+    kept_models: Path | None,
+    runs_folder: Path,
+    command: str,
+) -> dict[str, Any]:
+    """Return what a search answers of which no trial came to its end: the model of the one that time has ended.
+
+    Empty where that has left none.
+    """
+    numbers = [] if kept_models is None else kept.numbers(kept_models)
+    if kept_models is None or not numbers:
+        return {}
+    settings = study.trials[numbers[0]].params
+    made = kept.as_run(
+        kept_models,
+        numbers[0],
+        space.applied(config, settings),
+        score=task.monitor,
+        runs_folder=runs_folder,
+        command=command,
+        started=clock.now(),
+    )
+    kept.drop(kept_models)
+    return {
+        "status": "done",
+        "best_value": made["scores"][task.monitor]["value"],
+        "verdict": "No trial came to its end in time: the result is the model that the first one had by then.",
+        "settings": settings,
+        "best_run": made["run"],
+        "best_run_is_a_trial": True,
+        "report": made["report"],
+    }

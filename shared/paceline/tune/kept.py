@@ -46,6 +46,11 @@ def has(folder: Path, number: int) -> bool:
     return (folder / str(number) / FACTS).is_file()
 
 
+def numbers(folder: Path) -> list[int]:
+    """Return the trials whose models are kept, in order."""
+    return sorted(int(path.parent.name) for path in folder.glob(f"*/{FACTS}") if path.parent.name.isdigit())
+
+
 def as_run(
     folder: Path, number: int, config: BaseModel, *, score: str, runs_folder: Path, command: str, started: float
 ) -> dict[str, Any]:

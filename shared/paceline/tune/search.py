@@ -22,7 +22,7 @@ from paceline.tune.deadline import Budget
 from paceline.tune.events import TrialEvents
 from paceline.tune.settings import Tune
 from paceline.tune.task import Task
-from paceline.tune.trial import Outcome, Trial
+from paceline.tune.trial import Outcome, Own, Trial
 
 Config = TypeVar("Config", bound=BaseModel)
 Prepared = TypeVar("Prepared")
@@ -81,7 +81,8 @@ class Search(Generic[Config, Prepared]):
         self._chosen: tuple[str, int] | None = None
         self._interrupted: Stopped | None = None
         self._number = 0  # of the trial under way
-        self._kept, self._outcome = kept, Outcome(math.nan)
+        self._kept = kept
+        self._own: Own | None = None  # of the trial that has just ended
         self._told, self._step_seconds = 0.0, math.inf  # when a step ended last; the shortest of the trial under way
         self._computing: dict[str, Any] = {}
         self._out_of_time = False  # a trial had to be ended: what is kept grew with it, and shrinks when it is gone
@@ -175,10 +176,12 @@ class Search(Generic[Config, Prepared]):
                 outcome = self.task.objective(self.prepared, trial)
             reached = {self.task.score: outcome.value, "seconds": self.elapsed()}
             values = self._values(attempt, outcome)
-            self._outcome, self._computing = outcome, trial.run.device
+            self._own, self._computing = trial.offered, trial.run.device
             return values
         except optuna.TrialPruned:
             ended = plan.PRUNED if trial.ended == plan.PRUNED else plan.DEADLINE
+            if ended == plan.DEADLINE:
+                self._own, self._computing = trial.offered, trial.run.device
             raise
         except (Stopped, KeyboardInterrupt) as stop:
             ended = "interrupted"
@@ -242,11 +245,11 @@ class Search(Generic[Config, Prepared]):
         )
 
     def _keep(self) -> None:
-        """Keep the model of the trial that has just ended where it is the best so far and time may be short."""
+        """Keep the model of the trial that has just ended where it is the best so far, or all there is."""
         best = ranking.best(self.finished, larger_is_better=self.task.larger_is_better)
-        own, self._outcome = self._outcome, Outcome(math.nan)
-        if self._kept is not None and own.own is not None and best is not None and best.number == self._number:
-            kept.keep(self._kept, self._number, own.own, self._computing)
+        own, self._own = self._own, None
+        if self._kept is not None and own is not None and (best is None or best.number == self._number):
+            kept.keep(self._kept, self._number, own, self._computing)
 
     def _verify(self) -> None:
         """Refuse to go on where nothing succeeds."""

@@ -35,8 +35,8 @@ class Task(Generic[Config, Prepared]):
         limits: the names of the limits that the objective measures.
         train: trains settings for good and leaves a run, as the command `train` does.
         refuse_early: refuses what cannot train here, such as a device that is not there, before any data are read.
-        keeps_models: whether the objective returns its own model, so that a first trial may use the time of the final
-            run: something usable comes of it all the same.
+        keeps_models: whether the objective offers its own model (`Trial.offer`), so that a first trial may use the time
+            of the final run: something usable comes of it all the same.
     """
 
     score: str

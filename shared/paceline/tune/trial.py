@@ -25,11 +25,12 @@ Config = TypeVar("Config", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Own:
-    """A trial's own model: the result where no time is left to train its settings for good.
+    """A trial's own model, of one of its trainings: the result where no time is left to train its settings for good.
 
     Attributes:
         value: its quality, on the data before the test that it was judged by.
-        save: writes it into a folder and returns what the record of a run says of its model, as `run.model` has it.
+        save: writes it into a folder and returns what the record of a run says of its model, as `run.model` has it;
+            called for few of the trials, so what only it needs is best computed there.
     """
 
     value: float
@@ -44,13 +45,11 @@ class Outcome:
         value: the quality, on data before the test.
         limits: by name, by how much a limit is exceeded; zero or less keeps it.
         notes: further figures of the trial, for the report.
-        own: its model, of one of its trainings; None where it cannot be kept.
     """
 
     value: float
     limits: dict[str, float] = field(default_factory=dict)
     notes: dict[str, float] = field(default_factory=dict)
-    own: Own | None = None
 
 
 class Trial(Generic[Config]):
@@ -76,6 +75,7 @@ class Trial(Generic[Config]):
         progress: for the trainer.
         ended: why it was ended from outside; empty for one that went to its own end.
         steps: done so far, in all its trainings.
+        offered: its own model; None before it is offered.
     """
 
     def __init__(
@@ -102,6 +102,7 @@ class Trial(Generic[Config]):
         self._step = 0  # of the one under way
         self.ended = ""
         self.steps = 0
+        self.offered: Own | None = None
         self.run = TrialRun(folder, config, clock, self)
         self.progress = Unseen()
 
@@ -125,6 +126,10 @@ class Trial(Generic[Config]):
     def draw(self, row: dict[str, Any]) -> None:
         """Show a step's figures where the trial's curves are watched; `run.log` calls it."""
         self._curve(len(self._parts), row)
+
+    def offer(self, own: Own) -> None:
+        """Take in the trial's own model, before `part_ended`: where time ends the first trial it is all there is."""
+        self.offered = own
 
     def part_ended(self, score: float) -> None:
         """Take in the score of one training, after it; leaves the objective where the trial was ended from outside.

@@ -104,17 +104,18 @@ def objective(prepared: Prepared, trial: Trial[Config]) -> Outcome:
         )
         seen = [float(row[watched.monitor]) for row in trial.run.history["rows"] if watched.monitor in row]
         figures.append((max if watched.larger_is_better else min)(seen, default=float("nan")))
+        if not number:
+            trial.offer(Own(figures[0], own_model(config, network, {**taken, "epochs": fitted.epochs})))
         trial.part_ended(figures[-1])
-    own = Own(figures[-1], own_model(config, network, {**taken, "epochs": fitted.epochs}))
     value = statistics.fmean(figures)
     if LATENCY not in config.tune.limits:
-        return Outcome(value, own=own)
+        return Outcome(value)
     p99_ms = frame_p99_ms(network, prepared.scenes)
-    return Outcome(value, {LATENCY: p99_ms / config.report.latency_budget_ms - 1}, {"p99_ms": p99_ms}, own)
+    return Outcome(value, limits={LATENCY: p99_ms / config.report.latency_budget_ms - 1}, notes={"p99_ms": p99_ms})
 
 
 def own_model(config: Config, network: Network, facts: dict[str, Any]) -> Callable[[Path], dict[str, Any]]:
-    """Return what keeps the network of the last fold as `train` keeps one."""
+    """Return what keeps the network of a fold as `train` keeps one."""
 
     def save(folder: Path) -> dict[str, Any]:
         saved = fit_keras.save_model(network.whole(), folder / "model.keras")

@@ -86,35 +86,32 @@ def prepare(config: Config) -> Prepared:
 
 def objective(prepared: Prepared, trial: Trial[Config]) -> Outcome:
     """Train on each fold and return the mean average precision, with the cards a day that would be alerted."""
-    config, folds, scores, alerts, own = trial.config, prepared.folds, [], [], None
+    config, folds, scores, alerts = trial.config, prepared.folds, [], []
     trial.run.device = model.choose_device(config, rows=len(folds[0][0].y), run=trial.run).state()
     for place, (train_on, judged) in enumerate(folds):
         stage = f"fold-{place}"
         fitted = model.fit(config, train_on, judged, stage=stage, run=trial.run, progress=trial.progress)
         logits = fitted.logits(judged.X)
         scores.append(Ranking(judged.y, logits).average_precision(np.ones(len(logits))))
+        if not place:
+            trial.offer(own_model(config, fitted, logits, judged, prepared.encoding, scores[0]))
         trial.part_ended(scores[-1])
         decision = decisions.decide(config.report, logits, judged)
         alerts.append(cards_alerted_a_day(judged, decision.probabilities(logits) >= decision.threshold))
-        own = own or own_model(config, fitted, decision, train_on.names, prepared.encoding, scores[0])
     mean = statistics.fmean(alerts)
     excess = mean / config.report.alert_budget_per_day - 1
-    return Outcome(statistics.fmean(scores), {"alert_budget": excess}, {"cards_alerted_a_day": mean}, own)
+    return Outcome(statistics.fmean(scores), {"alert_budget": excess}, {"cards_alerted_a_day": mean})
 
 
 def own_model(
-    config: Config,
-    fitted: model.Trained,
-    decision: decisions.Decision,
-    names: tuple[str, ...],
-    encoding: Encoding,
-    value: float,
+    config: Config, fitted: model.Trained, logits: model.Floats, judged: Examples, encoding: Encoding, value: float
 ) -> Own:
-    """Return the model of the latest fold, to be kept as `train` keeps one."""
+    """Return the model of the latest fold, to be kept as `train` keeps one; it decides by what it was judged by."""
 
     def save(folder: Path) -> dict[str, Any]:
         saved = {"name": config.model.name, **fitted.state(), **fitted.save(folder)}
-        return saved | {"features": list(names), "extras": encoding.state(), **decision.state()}
+        decision = decisions.decide(config.report, logits, judged)
+        return saved | {"features": list(judged.names), "extras": encoding.state(), **decision.state()}
 
     return Own(value, save)
 

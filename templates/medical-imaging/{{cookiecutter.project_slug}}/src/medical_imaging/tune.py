@@ -96,7 +96,7 @@ def objective(prepared: Prepared, trial: Trial[Config]) -> Outcome:
     exclusive = config.model.task == "multiclass"
     learned = targets.to_learn(cohort.labels, settings.uncertain, seed=settings.seed)
     backbone = model.build_backbone(config, cohort.images.shape[-1])
-    areas, errors, own = [], [], None
+    areas, errors = [], []
     for number, (learn_on, judge_on) in enumerate(folds):
         weights = targets.class_weights(learned[learn_on], exclusive=exclusive)
         if number and config.model.name != "frozen":
@@ -109,21 +109,30 @@ def objective(prepared: Prepared, trial: Trial[Config]) -> Outcome:
         logits = fitted.logits(config, cohort.images, trial.run)
         offsets = np.log(weights) if settings.loss == "weighted" else np.zeros(len(weights))
         areas.append(_judge(config, cohort, logits, offsets, judge_on, judge_on)["auroc"]["value"])
+        if not number:
+            trial.offer(_own(config, cohort, fitted, logits, offsets, judge_on, areas[-1]))
         trial.part_ended(areas[-1])
-        if number == len(folds) - 1:  # one fold's model is enough
-            own = _own(config, cohort, fitted, _decide(config, cohort, logits, offsets, judge_on), areas[-1])
         one, other = splits.folds(cohort, judge_on, 2, settings.seed)
         for pair in ((one, other), (other, one)):
             errors.append(_judge(config, cohort, logits, offsets, *pair)["ece"]["value"])
     error = statistics.fmean(errors)
     limits = {"calibration_error": error / MOST_CALIBRATION_ERROR - 1}
-    return Outcome(statistics.fmean(areas), limits, {"ece": error}, own)
+    return Outcome(statistics.fmean(areas), limits=limits, notes={"ece": error})
 
 
-def _own(config: Config, cohort: Cohort, fitted: model.Trained, decision: decisions.Decision, value: float) -> Own:
-    """Return the model of one fold, to be kept as `train` keeps one."""
+def _own(
+    config: Config,
+    cohort: Cohort,
+    fitted: model.Trained,
+    logits: NDArray[np.float64],
+    offsets: NDArray[Any],
+    judge_on: Rows,
+    value: float,
+) -> Own:
+    """Return the model of one fold, to be kept as `train` keeps one; it decides by what it was judged by."""
 
     def save(folder: Path) -> dict[str, Any]:
+        decision = _decide(config, cohort, logits, offsets, judge_on)
         known = {"name": config.model.name, "backbone": config.model.backbone, "classes": list(cohort.classes)}
         return {**known, **fitted.save(folder), **decision.state()}
 

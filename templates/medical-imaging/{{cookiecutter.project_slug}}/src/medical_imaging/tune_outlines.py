@@ -8,6 +8,7 @@ beside it. The test's patients and the external site are left behind before anyt
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,17 +108,20 @@ def objective(prepared: Prepared, trial: Trial[Config]) -> Outcome:
         monitor = f"validation_{WATCHED}"
         seen = [float(row[monitor]) for row in trial.run.history["rows"] if monitor in row]
         values.append(min(seen, default=float("nan")))
-        trial.part_ended(values[-1])
         true, chances = masks[split.validation], outlines.chances(network, cohort.images[split.validation])
         threshold = overlap.best_threshold(chances, true)
+        if not number:
+            trial.offer(Own(values[-1], _save(config, cohort, network, epochs, threshold)))
+        trial.part_ended(values[-1])
         diseased = true.any(axis=(1, 2))
         covered.append(float(overlap.dice(chances[diseased] >= threshold, true[diseased]).mean()))
-    own = Own(values[-1], _save(config, cohort, network, epochs, threshold))
-    return Outcome(statistics.fmean(values), notes={"dice": statistics.fmean(covered)}, own=own)
+    return Outcome(statistics.fmean(values), notes={"dice": statistics.fmean(covered)})
 
 
-def _save(config: Config, cohort: Cohort, network: Any, epochs: int, threshold: float) -> Any:
-    """Return what keeps the network of the last fold as `segmentation.train` keeps one."""
+def _save(
+    config: Config, cohort: Cohort, network: Any, epochs: int, threshold: float
+) -> Callable[[Path], dict[str, Any]]:
+    """Return what keeps the network of a fold as `segmentation.train` keeps one."""
 
     def save(folder: Path) -> dict[str, Any]:
         known = {"name": config.model.name, "backbone": config.model.backbone, "classes": list(cohort.classes)}
