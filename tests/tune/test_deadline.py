@@ -43,8 +43,8 @@ def test_what_is_kept_grows_with_the_load() -> None:
     budget = Budget(100.0, setup_seconds=4, finish_seconds=6, trainings=2, waited=lambda: waited, read=lambda: 20.0)
     assert 1.25 * 30 == budget.reserve(10.0)
     waited = 0.5
-    assert 1.75 * (20 + 20) == budget.reserve(10.0)
-    assert 80 - 1.75 * 2 * 5 == budget.to_first_trial()
+    assert 1.5 * (20 + 20) == budget.reserve(10.0)
+    assert 80 - 1.5 * 2 * 5 == budget.to_first_trial()
 
 
 def test_what_was_measured_under_the_same_load_is_not_made_slower() -> None:
@@ -86,9 +86,9 @@ def test_what_follows_training_is_known_from_the_latest_run(
 
 
 def test_without_a_run_it_is_taken_from_what_reading_took(tmp_path: Path) -> None:
-    """Ten seconds at least; a record that cannot be read is no run."""
+    """Six seconds at least; a record that cannot be read is no run."""
     record(tmp_path, "1", phases=[])
     (tmp_path / "2").mkdir()
     (tmp_path / "2" / "run.json").write_text("{")
-    assert 10.0 == finish_seconds(tmp_path, 0.5)
+    assert 6.0 == finish_seconds(tmp_path, 0.5)
     assert 60.0 == finish_seconds(tmp_path, 20.0)

@@ -88,7 +88,7 @@ def test_a_trial_is_ended_at_the_deadline(make: Any, quadratic: ModuleType) -> N
 
 
 def test_other_work_that_begins_ends_the_search_earlier(make: Any, quadratic: ModuleType) -> None:
-    """Of 67 s four trials fit; from 20 s on cores are waited for half the time: 1.75 times (16 + 10) is kept, two."""
+    """Of 67 s four trials fit; from 20 s on cores are waited for half the time: 1.5 times (16 + 10) is kept, two."""
     one = make(67, pruner="none", waited=lambda: 0.5 if quadratic.time.reading >= 20 else 0.0)
     one.run()
     assert ["complete"] * 2 == states(one)

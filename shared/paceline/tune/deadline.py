@@ -8,11 +8,11 @@ from pathlib import Path
 
 from paceline import clock, contention
 
-MARGIN = 1.25  # on the time kept for the final run; the share of time that is lately waited for cores is added
+MARGIN = 1.25  # on the time kept for the final run; half the share of time that is lately waited for cores is added
 SHORTEST = 0.5  # of the training of the final run: one that is cut shorter is worse than the best trial's own model
 TRAINING = ("import", "build", "compile", "train", "validation", "checkpoint", "input_wait", "callbacks")
 KEPT_SECONDS = 5.0  # to make a run of a trial's own model, the search's page, and to end the process
-UNKNOWN_FINISH_SECONDS = 10.0  # scoring and report, before any run has shown what they take, or
+UNKNOWN_FINISH_SECONDS = 6.0  # scoring and report, before any run has shown what they take, or
 FINISH_FOR_SETUP = 3.0  # times as long as reading the data: a large test is scored as slowly as it is read
 
 
@@ -53,13 +53,17 @@ class Budget:
         """Return how many times as long reading and scoring take now as they did when they were measured."""
         return max(1.0, contention.slower(self.waited()) / contention.slower(self.setup_waited))
 
+    def margin(self) -> float:
+        """Return what the time kept is multiplied with: other work comes and goes."""
+        return MARGIN + 0.5 * self.waited()
+
     def final_run_seconds(self, trial_seconds: float, share: float = 1.0) -> float:
         """Return what the final run takes, without a margin, with this share of the training of such a trial."""
         return self.slower() * (self.setup_seconds + self.finish_seconds) + share * self.trainings * trial_seconds
 
     def reserve(self, trial_seconds: float) -> float:
         """Return the seconds to keep for the final run of settings whose trial took so long."""
-        return (MARGIN + self.waited()) * self.final_run_seconds(trial_seconds)
+        return self.margin() * self.final_run_seconds(trial_seconds)
 
     def final_run_fits(self, trial_seconds: float) -> bool:
         """Return whether there is time left for a final run that is worth more than the trial's own model."""
@@ -72,7 +76,7 @@ class Budget:
 
     def to_first_trial(self) -> float | None:
         """Return the seconds left for a trial whose own model is the result where no final run fits after it."""
-        kept = (MARGIN + self.waited()) * self.slower() * KEPT_SECONDS
+        kept = self.margin() * self.slower() * KEPT_SECONDS
         return None if self.deadline is None else self.deadline - self.read() - kept
 
     def to_search(self, trial_seconds: float) -> float | None:
