@@ -31,3 +31,20 @@ def test_the_share_is_of_the_time_between() -> None:
     assert 0.5 == Waited(5.0, 6.0).share_since(Waited(1.0, 2.0))
     assert 0.0 == Waited(1.2, 9.0).share_since(Waited(1.0, 0.0))
     assert 0.0 == Waited(5.0, 1.0).share_since(Waited(1.0, 2.0))
+
+
+def test_what_is_waited_lately_forgets_what_was_before() -> None:
+    """Over the last ten seconds, looked up once a second at most, and never more than half."""
+    moment, total = 0.0, Waited()
+    lately = contention.Lately(read=lambda: moment, look=lambda: total)
+    assert 0.0 == lately()
+    moment, total = 10.0, Waited(10.0, 0.0)
+    assert 0.0 == lately()
+    moment, total = 10.5, Waited(10.0, 90.0)
+    assert 0.0 == lately(), "half a second after the last look"
+    moment, total = 12.0, Waited(11.5, 0.5)
+    assert pytest.approx(0.5 / 12) == lately()
+    moment, total = 21.0, Waited(15.0, 4.0)
+    assert pytest.approx(4.0 / 9.0) == lately()
+    moment, total = 40.0, Waited(16.0, 40.0)
+    assert 0.5 == lately()

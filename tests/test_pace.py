@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paceline import budget, contention, hindsight, pace
+from paceline import budget, contention, hindsight, pace, warm
 from paceline.budget import Ceiling
 from paceline.clock import Clock
 from paceline.config import Section
@@ -48,6 +48,7 @@ class World:
         most: rounds at most.
         seconds: of the ceiling; 0 for none.
         refit: whether a second training follows, without validation.
+        data: what a pass goes through.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class World:
         most: int = 600,
         seconds: float = 0.0,
         refit: bool = False,
+        data: warm.Input = warm.UNKNOWN,
     ) -> None:
         self.reading = 0.0
         self.round_seconds, self.after, self.most, self.refit = round_seconds, after, most, refit
@@ -70,7 +72,7 @@ class World:
         if refit:
             trainings.append(Training("refit", most, watched=False, follows="select"))
         limit = Ceiling(seconds, f"--time-budget {seconds:.0f}s") if seconds else None
-        self.pace = Pace(self.run, trainings, finalise=Measured(after, 0.1), ceiling=limit)
+        self.pace = Pace(self.run, trainings, finalise=Measured(after, 0.1), ceiling=limit, data=data)
 
     def train(self) -> int:
         """Go through the run; return the rounds of the first training."""
@@ -227,6 +229,20 @@ def test_cores_that_others_want_make_it_less_certain(tmp_path: Path, monkeypatch
     ]
     assert widths[1] > 2 * widths[0]
     assert [0.0, pytest.approx(1 / 3)] == [world.run.predictions[0]["waited_for_cores"] for world in (alone, shared)]
+
+
+def test_data_that_do_not_stay_in_memory_make_it_less_certain(tmp_path: Path) -> None:
+    """Each pass reads them from the disk: the interval is wider, the record says so, and so does a warning."""
+    worlds = []
+    for name, free in (("warm", 8), ("cold", 2)):
+        world = World(tmp_path / name / "a", noisy(0.1, 0.02, 0), data=warm.Input(4 * 2**30, free * 2**30))
+        world.train()
+        worlds.append(world)
+    made = [world.run.predictions[0] for world in worlds]
+    widths = [(each["p95_seconds"] - each["p05_seconds"]) / each["p50_seconds"] for each in made]
+    assert widths[1] > 2 * widths[0]
+    assert [False, True] == [each["input"]["cold"] for each in made]
+    assert [0, 1] == [sum("more than the free memory" in text for text in world.run.warnings) for world in worlds]
 
 
 def test_more_time_is_kept_for_the_end_where_others_want_the_cores(

@@ -11,6 +11,7 @@ import pytest
 from paceline import machines, microbench, whatif
 from paceline.errors import PacelineError
 from paceline.machines import Machine
+from paceline.report import format as fmt
 from paceline.whatif import Change
 
 PREDICTION: dict[str, Any] = {
@@ -179,3 +180,41 @@ def test_a_prediction_is_answered_with_prices_and_their_day(tmp_path: Path, monk
     answer = whatif.from_prediction(PREDICTION, [], [tmp_path / "big.json"], {}, lambda _: (PREDICTION, {}))
     assert "the big one" in [row["what_if"] for row in answer["what_if"]]
     assert "Prices of 20" in answer["prices"]
+
+
+def test_rows_grow_as_probes_on_shares_of_them_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of boosting: eight times the training for ten times the rows; asked once, and not where rows stay as they are."""
+    monkeypatch.setattr(microbench, "here", lambda: HERE)
+    asked: list[dict[str, str]] = []
+
+    def growth(settings: Mapping[str, str]) -> whatif.Growth:
+        asked.append(dict(settings))
+        return lambda by: (0.8 * by, 0.3)
+
+    def rows(texts: list[str], growth: Any) -> list[dict[str, Any]]:
+        answer = whatif.from_prediction(PREDICTION, texts, [], {}, lambda _: (PREDICTION, {}), growth)
+        return [row for row in answer["what_if"] if str(row["known_by"]).startswith("this machine")]
+
+    assert "this machine" == rows(["epochs=2"], growth)[0]["known_by"]
+    assert [] == asked
+    found = rows(["rows=10", "rows=10,epochs=2"], growth)
+    assert [{}] == asked
+    assert ["this machine, on shares of the rows"] * 2 == [row["known_by"] for row in found]
+    assert fmt.duration(85 * 8 + 15 * 5.5) == found[0]["time"]
+    in_proportion = rows(["rows=10"], lambda settings: None)[0]
+    assert fmt.duration(850 + 15 * 5.5) == in_proportion["time"]
+    assert "this machine" == in_proportion["known_by"]
+
+
+def test_rows_that_no_longer_fit_into_memory_are_said_so_and_less_sure() -> None:
+    """2 GB stay in 8 GB, ten times as many do not; on another machine that is not known."""
+    memory = {"input": {"data_bytes": 2 * 2**30, "free_bytes": 8 * 2**30}}
+    fits, larger, elsewhere = (
+        whatif.answers(PREDICTION | memory, {}, [change], HERE)[0]
+        for change in (Change(rows=2.0), Change(rows=10.0), Change(rows=10.0, machine=HERE))
+    )
+    assert ("", whatif.LARGER, "") == (fits.note, larger.note, elsewhere.note)
+    assert "10 × the rows (more than the free memory)" == larger.row()["what_if"]
+    without = whatif.answers(PREDICTION, {}, [Change(rows=10.0)], HERE)[0]
+    assert larger.seconds == without.seconds
+    assert larger.high / larger.low > 1.5 * without.high / without.low

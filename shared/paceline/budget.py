@@ -37,6 +37,10 @@ class Ceiling:
     asked: str
 
 
+class TooLittleTimeError(PacelineError):
+    """A ceiling below which nothing can be trained."""
+
+
 def ceiling(time_budget: str | None, finish_by: str | None, *, elapsed: float, now: datetime) -> Ceiling | None:
     """Return the ceiling that the arguments ask for, the lower one where both do; None where neither does.
 
@@ -98,9 +102,9 @@ def epochs_that_fit(left_seconds: float, stage: Stage, following: Sequence[Stage
     return end
 
 
-def too_little(limit: Ceiling, needed_seconds: float, what: str) -> PacelineError:
+def too_little(limit: Ceiling, needed_seconds: float, what: str) -> TooLittleTimeError:
     """Return the error of a ceiling below which nothing can be trained."""
-    return PacelineError(
+    return TooLittleTimeError(
         f"{limit.asked} leaves no time to train: {what} alone takes {needed_seconds:.0f} s.",
         f"Give at least {_round_up(1.5 * needed_seconds):.0f}s.",
     )

@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import BaseModel
 from tqdm import tqdm
 
-from paceline import budget, contention, device, estimate, forecast, hindsight, terms
+from paceline import budget, contention, device, estimate, forecast, hindsight, terms, warm
 from paceline import config as configuration
 from paceline.budget import Ceiling
 from paceline.course import Course
@@ -65,6 +65,7 @@ def estimate_only(
     target: float | None = None,
     what_if: Sequence[str] | None = None,
     machine_files: Sequence[Path] = (),
+    growth: Callable[[Any], Callable[[float], tuple[float, float]] | None] = lambda config: None,
 ) -> dict[str, Any]:
     """Start a run for its prediction alone, and return that.
 
@@ -76,6 +77,8 @@ def estimate_only(
         target: a score whose time is to be predicted.
         what_if: also what other conditions would make of it, see `whatif.parse`; None: not asked for.
         machine_files: machines measured elsewhere, for that.
+        growth: measures how a pass over the data grows with their rows, of a configuration; see
+            `whatif.from_prediction`.
 
     Raises:
         PacelineError: the run cannot be started, or was over at once; a change cannot be read.
@@ -88,9 +91,12 @@ def estimate_only(
         other = configuration.replace(config, settings, source="--what-if")
         return _begin(partial(train, other, started=None, target=target), history)
 
+    def grown(settings: Mapping[str, str]) -> Callable[[float], tuple[float, float]] | None:
+        return growth(configuration.replace(config, settings, source="--what-if"))
+
     from paceline import whatif  # the microbenchmarks load NumPy, OpenCV and the engines
 
-    return {**found, **whatif.from_prediction(found, what_if, machine_files, begun, measure)}
+    return {**found, **whatif.from_prediction(found, what_if, machine_files, begun, measure, grown)}
 
 
 def _begin(start: Callable[..., Any], history: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -156,6 +162,7 @@ class Pace:
         finalise: what is to come after them, scores and report, computed; the project's runs correct it.
         ceiling: the most wall time of the run; None where it may take what it takes.
         checkpoint_seconds: as configured.
+        data: what each pass goes through, and whether it stays in memory.
         history: the folder of the project's runs; the one that holds this run's by default.
         target: a score whose time is to be predicted.
         made: is given each prediction once it is in the record.
@@ -169,10 +176,14 @@ class Pace:
         finalise: Measured,
         ceiling: Ceiling | None = None,
         checkpoint_seconds: float = 30.0,
+        data: warm.Input = warm.UNKNOWN,
         history: Path | None = None,
         target: float | None = None,
         made: Callable[[dict[str, Any]], None] = lambda prediction: None,
     ) -> None:
+        self.data = data
+        if data.cold():
+            run.warn(data.sentence())
         self.run, self.trainings = run, {each.name: each for each in trainings}
         self.ceiling, self.checkpoint_seconds, self.target, self.made = ceiling, checkpoint_seconds, target, made
         self.history = run.folder.parent if history is None else history
@@ -310,6 +321,7 @@ class Pace:
         probe = self.probes[self.stage]
         drift = min(MOST_DRIFT, float(np.hypot(DRIFT, probe.step().error))) if probe.blocks else 0.5
         drift = float(np.hypot(drift, CONTENDED * -np.log1p(-min(self._contention(), MOST_CONTENTION))))
+        drift = float(np.hypot(drift, warm.COLD_ERROR if self.data.cold() else 0.0))
         building = Measured(self._building * (len(stages) - 1), 0.3)
         return Terms(spent, tuple(stages), self.finalise, building, drift, ends or {})
 
@@ -391,6 +403,7 @@ class Pace:
             "made_after_seconds": self.run.clock.elapsed(),
             "finalise_computed_seconds": self._computed_finalise,
             "waited_for_cores": self._contention(),
+            "input": self.data.state(),
             **prediction.state(),
         }
         with self.run.phase("estimate"):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
 from paceline.config import Section
 
@@ -31,6 +31,14 @@ class Recipe(Section):
     ema: float = Field(0.0, ge=0, lt=1, description="momentum of averaged weights, which are then kept; 0: none")
     micro_batches: int = Field(1, ge=1, description="parts that a batch is computed in, one by one, to save memory")
     precision: Precision = Field("auto", description="auto | float32 | mixed_bfloat16")
+    input_threads: NonNegativeInt | Literal["auto"] = Field(
+        "auto", description="that make batches ahead: auto (4 at most, where making one is work) | a number; 0: none"
+    )
+
+    @property
+    def workers(self) -> int | None:
+        """The threads that `batches.Batches` is given; None where it chooses."""
+        return None if self.input_threads == "auto" else self.input_threads
 
     @model_validator(mode="after")
     def _adam_decays_nothing(self) -> Recipe:

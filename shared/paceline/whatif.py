@@ -5,7 +5,8 @@ by what it depends on. On another machine the training's shares (`explain.shares
 microbenchmarks that stand for them, as Habitat does (Yu et al. 2021); what is not known of a ratio widens the interval.
 Several devices divide a network's batches, and exchange its gradients after each: their bytes over the bandwidth
 between them, which a backward pass may hide. Boosting and regression take one machine and one device of it, however
-many are paid for; on a cluster (`--scheduler`) boosting was not predicted and is not guessed at.
+many are paid for; on a cluster (`--scheduler`) boosting was not predicted and is not guessed at. With other numbers of
+rows a pass takes in proportion, or, of boosting, as much as short probes on shares of the rows show.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from paceline import warm
 from paceline.errors import PacelineError
 from paceline.machines import Machine
 from paceline.report import format as fmt
@@ -46,7 +48,12 @@ GRADIENT_BYTES = 4  # of a parameter; gradients are summed in float32
 ROWS_ERROR = 0.1  # per factor of e in rows: caches, and what grows a little more or less than in proportion
 GROWING = ("setup", "training", "validation", "finalise")  # with the rows
 REPEATED = ("training", "validation", "checkpoint")  # with the epochs
+LARGER = " (more than the free memory)"
 FIXED_SHARE = 0.5  # of setup and finalise: imports and the report take the same for any number of rows
+
+
+# Given how many times the rows, how many times as long a pass takes, and the error of the logarithm of that.
+Growth = Callable[[float], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -99,13 +106,17 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Answer:
-    """The wall time under a change, with its 90 % interval, in seconds; its cost at the price of so many machines."""
+    """The wall time under a change, with its 90 % interval, in seconds; its cost at the price of so many machines.
+
+    The note says in the change's words what else to know; `by_rows`, whether shares of the rows were measured.
+    """
 
     change: Change
     seconds: float
     low: float
     high: float
     note: str = ""
+    by_rows: bool = False
 
     def row(self) -> dict[str, Any]:
         """Return it as a row of a table."""
@@ -128,7 +139,8 @@ class Answer:
     def _known_by(self) -> str:
         if self.change.machine is not None:
             return "measured there" if self.change.machine.measured else "data sheet"
-        return "first steps with them" if self.change.settings else "this machine"
+        known = "first steps with them" if self.change.settings else "this machine"
+        return f"{known}, on shares of the rows" if self.by_rows else known
 
 
 def answers(
@@ -244,24 +256,38 @@ def _ratio(work: str, here: Machine, there: Machine) -> tuple[float, float]:
 
 
 def _answer(
-    prediction: Mapping[str, Any], shares: Mapping[str, float], change: Change, here: Machine, exchange: Exchange
+    prediction: Mapping[str, Any],
+    shares: Mapping[str, float],
+    change: Change,
+    here: Machine,
+    exchange: Exchange,
+    growth: Growth | None = None,
 ) -> Answer:
     phases = {name: float(seconds) for name, seconds in prediction["phases"].items()}
     whole = sum(phases.values())
+    grown, rows_error = change.rows, ROWS_ERROR * math.log(change.rows)
+    if growth is not None:
+        grown, rows_error = growth(change.rows)
     if change.rows != 1:
         for name in GROWING:
-            fixed = FIXED_SHARE if name in ("setup", "finalise") else 0.0
-            phases[name] = phases.get(name, 0.0) * (fixed + (1 - fixed) * change.rows)
+            if name in ("setup", "finalise"):
+                phases[name] = phases.get(name, 0.0) * (FIXED_SHARE + (1 - FIXED_SHARE) * change.rows)
+            else:
+                phases[name] = phases.get(name, 0.0) * grown
     for name in REPEATED:
         phases[name] = phases.get(name, 0.0) * change.epochs
-    variance = (ROWS_ERROR * math.log(change.rows)) ** 2
+    variance = rows_error**2
+    known = prediction.get("input") or {}
+    data = warm.Input(int(known.get("data_bytes", 0)), int(known.get("free_bytes", 0)))
+    note = LARGER if change.machine is None and data.cold(change.rows) else ""
+    if note and not data.cold():  # read from the disk in every pass, where it was in memory
+        variance += warm.COLD_ERROR**2
     if change.rows != 1:  # half of setup and finalise may be all of them, or nothing
         loose = phases["setup"] + phases["finalise"]
         variance += (0.3 * loose / max(sum(phases.values()), 1e-9)) ** 2
     there = change.machine or here
     inside = there.devices if change.machine is not None else 1
     devices = change.devices * inside
-    note = ""
     if change.machine is not None or devices != 1:
         times, error = speed(shares, here, there) if change.machine else (1.0, 0.0)
         exchanging = 0.0
@@ -273,7 +299,7 @@ def _answer(
                 error = math.hypot(error, UNKNOWN_EXCHANGE_ERROR)
             exchanging = _exchange_seconds(exchange, change, inside, there)
         elif devices != 1:
-            note = " (it takes one machine, and one device of it)"
+            note += " (it takes one machine, and one device of it)"
         beside, beside_error = _ratio("host", here, there)
         training = phases["training"] + phases["validation"]
         rest = sum(phases.values()) - training
@@ -287,8 +313,8 @@ def _answer(
     width = math.exp(Z90 * math.sqrt(own**2 + variance))
     low, high = (float(prediction["p05_seconds"]), float(prediction["p95_seconds"]))
     if change == Change(settings=change.settings):
-        return Answer(change, middle, low, high)
-    return Answer(change, seconds, seconds / width, seconds * width, note)
+        return Answer(change, middle, low, high, note)
+    return Answer(change, seconds, seconds / width, seconds * width, note, growth is not None)
 
 
 def _exchange_seconds(exchange: Exchange, change: Change, inside: int, there: Machine) -> float:
@@ -304,6 +330,7 @@ def from_prediction(
     machine_files: Sequence[Path],
     record: Mapping[str, Any],
     measure: Callable[[Mapping[str, str]], tuple[Mapping[str, Any], Mapping[str, Any]]],
+    growth: Callable[[Mapping[str, str]], Growth | None] = lambda settings: None,
 ) -> dict[str, Any]:
     """Return the answer of `estimate --what-if`: the prediction, and a row for each change.
 
@@ -313,6 +340,8 @@ def from_prediction(
         machine_files: JSON files of measured machines; data sheets and prices come with them.
         record: of the run that made the prediction, as far as it went, for the shares of its time.
         measure: given other settings, returns their prediction and record, by a run's first steps.
+        growth: given other settings, returns how a pass grows with the rows, by short probes; asked where a change has
+            other rows. None: in proportion.
 
     Raises:
         PacelineError: a text, a setting, a file or the table of prices cannot be read.
@@ -323,12 +352,15 @@ def from_prediction(
     known = [*(machines.read(path) for path in machine_files), *machines.sheets()]
     measured: dict[tuple[tuple[str, str], ...], tuple[Mapping[str, Any], Mapping[str, Any]]]
     measured = {(): (prediction, record)}
-    rows = []
+    rows, growths = [], {}
     for change in parse(texts, known):
         if change.settings not in measured:
             measured[change.settings] = measure(dict(change.settings))
+        if change.rows != 1 and change.settings not in growths:
+            growths[change.settings] = growth(dict(change.settings))
         of, begun = measured[change.settings]
-        rows.append(_answer(of, _shares(of, begun, here), change, here, exchange_of(begun, of)).row())
+        grown = growths.get(change.settings) if change.rows != 1 else None
+        rows.append(_answer(of, _shares(of, begun, here), change, here, exchange_of(begun, of), grown).row())
     days = {machine.prices_of for machine in known if machine.price_per_hour is not None}
     note = f"Prices of {', '.join(sorted(days))}, from a table that you can edit: prices.toml." if days else ""
     return {"what_if": rows, "prices": note}

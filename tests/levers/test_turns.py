@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from paceline import clock
 from paceline.course import Course
 from paceline.errors import PacelineError
 from paceline.levers import turns
@@ -73,3 +74,21 @@ def test_a_mistake_in_a_training_is_raised_where_the_turn_was_asked_for() -> Non
     with pytest.raises(PacelineError, match="A GPU was asked for"):
         turns.pairs(Side(training(0.1, log, "a"), turn_seconds=0.1), Side(train), seconds=5)
     assert not [thread for thread in threading.enumerate() if thread.name == "probe"]
+
+
+def test_getting_ready_is_counted_in_its_own_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The side that begins second is not charged with what the first one took before it."""
+    now = 0.0
+    monkeypatch.setattr(clock, "now", lambda: now)
+
+    def train(handover: Handover) -> None:
+        nonlocal now
+        now += 2.0
+        handover.observe(Stretch("steps", 1, 1, 0.1, True))
+        handover.observe(Stretch("steps", 1, 1, 1.0, False))
+
+    sides = [Side(train), Side(train)]
+    for side in sides:
+        side.take_turn()
+        side.leave()
+    assert [2.0, 2.0] == [side.setup_seconds for side in sides]

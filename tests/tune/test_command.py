@@ -13,7 +13,7 @@ import pytest
 from paceline import config as configuration
 from paceline.budget import AUTO, Ceiling
 from paceline.errors import PacelineError
-from paceline.tune import command
+from paceline.tune import command, deadline
 from paceline.tune.settings import Tune
 
 
@@ -135,7 +135,7 @@ def test_two_objectives_give_a_front(tune: Any, tmp_path: Path) -> None:
 def test_a_budget_shorter_than_one_trial_is_said_so(tune: Any) -> None:
     """With what one trial and the final run want."""
     with pytest.raises(
-        PacelineError, match=r"The budget of 9.0 s ended before one trial did.*Give more .about 15 s for one trial"
+        PacelineError, match=r"The budget of 9.0 s ended before one trial did.*Give more .about 12 s for one trial"
     ):
         tune(ceiling=Ceiling(9.0, "--time-budget 9s"))
 
@@ -176,6 +176,39 @@ def test_settings_are_kept_where_the_final_run_fails(tune: Any, quadratic: Modul
     with pytest.raises(PacelineError, match=r"The final run failed: The disk is full\. Make room\. The best settings"):
         tune(trials=2)
     assert (tmp_path / "tune" / "study" / "config.toml").exists()
+
+
+def test_the_best_trials_own_model_is_the_result_where_no_time_is_left(
+    tune: Any, quadratic: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A finished run with its score, and answer, report and record say so; nothing is kept beside it."""
+    object.__setattr__(quadratic.TASK, "keeps_models", True)
+    monkeypatch.setattr(deadline.Budget, "final_run_fits", lambda self, trial_seconds: False)
+    answer = tune(trials=3, ceiling=Ceiling(500.0, "--time-budget 500s"))
+    found = json.loads((Path(answer["best_run"]) / "run.json").read_text())
+    assert answer["best_run_is_a_trial"]
+    assert "done" == found["status"]
+    assert answer["best_value"] == found["scores"]["validation_quality"]["value"]
+    assert "No time was left to train the best settings for good" in found["warnings"][0]
+    assert "has not seen the test" in (tmp_path / "tune" / "study" / "report.html").read_text()
+    settings = json.loads((Path(answer["best_run"]) / "model.json").read_text())
+    assert answer["settings"]["model.depth"] == settings["model"]["depth"]
+    assert [] == list((tmp_path / "tune" / "study" / "kept").glob("*"))
+
+
+def test_a_first_trial_that_time_ends_is_a_result(
+    tune: Any, quadratic: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Less than a trial, but usable, and said so."""
+    object.__setattr__(quadratic.TASK, "keeps_models", True)
+    readings = iter([100.0] * 5)
+    monkeypatch.setattr(deadline.Budget, "to_first_trial", lambda self: next(readings, 0.0))
+    answer = tune(ceiling=Ceiling(500.0, "--time-budget 500s"))
+    assert ("done", 1, True) == (answer["status"], answer["trials"], answer["best_run_is_a_trial"])
+    assert answer["verdict"].startswith("No trial came to its end in time")
+    found = json.loads((Path(answer["best_run"]) / "run.json").read_text())
+    assert {"validation_quality": {"value": answer["best_value"]}} == found["scores"]
+    assert {"train.rate": 0.5, "model.depth": 4} == answer["settings"]
 
 
 @pytest.mark.parametrize(

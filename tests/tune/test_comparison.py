@@ -45,6 +45,23 @@ def test_fewer_seeds_where_time_is_short(quadratic: ModuleType) -> None:
     assert {} == compared(quadratic, repeats=0)
 
 
+def test_a_seed_that_time_runs_out_for_does_not_count(quadratic: ModuleType) -> None:
+    """It is ended within: what both went through before is compared."""
+    settings = {name: quadratic.Config(train=quadratic.Train(rate=rate)) for name, rate in (("a", 0.1), ("b", 0.5))}
+    quadratic.time.reading = 0.0
+    found = comparison.repeat(
+        quadratic.TASK,
+        settings,
+        "prepared",
+        repeats=3,
+        time_for=lambda seconds: True,
+        overdue=lambda seconds: "no time left" if quadratic.time.reading >= 55 else "",
+        read=quadratic.time,
+    )
+    assert 1 == found["seeds"]
+    assert 55 == quadratic.time.reading
+
+
 @pytest.mark.parametrize(
     ("expected", "low", "high", "larger_is_better"),
     [

@@ -33,6 +33,39 @@ def test_without_a_deadline_there_is_no_end() -> None:
     budget = Budget(None, setup_seconds=4, finish_seconds=6, trainings=2)
     assert budget.to_search(10.0) is None
     assert budget.before_final_run(10.0) is None
+    assert budget.to_first_trial() is None
+    assert budget.final_run_fits(10.0)
+
+
+def test_what_is_kept_grows_with_the_load() -> None:
+    """Half the time waited for cores doubles reading and scoring, which were measured before, and widens the margin."""
+    waited = 0.0
+    budget = Budget(100.0, setup_seconds=4, finish_seconds=6, trainings=2, waited=lambda: waited, read=lambda: 20.0)
+    assert 1.25 * 30 == budget.reserve(10.0)
+    waited = 0.5
+    assert 1.5 * (20 + 20) == budget.reserve(10.0)
+    assert 80 - 1.5 * 2 * 5 == budget.to_first_trial()
+
+
+def test_what_was_measured_under_the_same_load_is_not_made_slower() -> None:
+    """Reading waited as much as is waited now; less load than then promises nothing."""
+    for waited in (0.5, 0.2):
+        budget = Budget(
+            100.0,
+            setup_seconds=4,
+            finish_seconds=6,
+            trainings=2,
+            setup_waited=0.5,
+            waited=lambda waited=waited: waited,  # type: ignore[misc]
+        )
+        assert 1.0 == budget.slower()
+
+
+@pytest.mark.parametrize(("expected", "moment"), [(True, 80.0), (False, 80.5)])
+def test_half_of_the_training_is_worth_a_final_run(expected: bool, moment: float) -> None:
+    """4 + 6 + half of 2 trials of 10, without a margin; less is not."""
+    budget = Budget(100.0, setup_seconds=4, finish_seconds=6, trainings=2, read=lambda: moment)
+    assert expected == budget.final_run_fits(10.0)
 
 
 def record(folder: Path, name: str, **changes: Any) -> None:
@@ -53,9 +86,9 @@ def test_what_follows_training_is_known_from_the_latest_run(
 
 
 def test_without_a_run_it_is_taken_from_what_reading_took(tmp_path: Path) -> None:
-    """Ten seconds at least; a record that cannot be read is no run."""
+    """Six seconds at least; a record that cannot be read is no run."""
     record(tmp_path, "1", phases=[])
     (tmp_path / "2").mkdir()
     (tmp_path / "2" / "run.json").write_text("{")
-    assert 10.0 == finish_seconds(tmp_path, 0.5)
+    assert 6.0 == finish_seconds(tmp_path, 0.5)
     assert 60.0 == finish_seconds(tmp_path, 20.0)

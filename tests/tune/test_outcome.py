@@ -81,6 +81,7 @@ def test_the_lead_says_what_matters() -> None:
         "saved_by_pruning_seconds": 0.0,
         "limits_exceeded": "none",
         "best_run_shortened": False,
+        "best_run_is_a_trial": False,
     }
     plain = "The best average precision of 7 trials is 0.5000 (trial 3), judged without the test"
     assert f"{plain}. The best settings were not compared with further seeds." == outcome.lead(facts)
@@ -94,3 +95,6 @@ def test_the_lead_says_what_matters() -> None:
         "shortened",
     ):
         assert part in said
+    assert "the result is the model of trial 3 itself, which has not seen the test." in outcome.lead(
+        {**facts, "best_run_is_a_trial": True}
+    )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from paceline.errors import PacelineError, Stopped
-from paceline.tune import plan, ranking, search, space, storage
+from paceline.tune import kept, plan, ranking, search, space, storage
 from paceline.tune.deadline import Budget
 from paceline.tune.settings import Tune
 
@@ -32,8 +32,8 @@ def make(quadratic: ModuleType, backend: optuna.storages.RDBStorage) -> Any:
     """A function that opens a search of so many seconds, on a clock that the task's steps move."""
 
     def search_of(seconds: float | None = None, *, trials: int | None = None, **settings: Any) -> Any:
-        train = settings.pop("train", {})
-        study = settings.pop("study", None)
+        train, waited = settings.pop("train", {}), settings.pop("waited", lambda: 0.0)
+        study, kept = settings.pop("study", None), settings.pop("kept", None)
         config = quadratic.Config(train=quadratic.Train(**train), tune=Tune(**{"folds": 1, **settings}))
         parameters = space.chosen(quadratic.space(config), config, ())
         study = study or storage.open_study(backend, "study", ["maximize"], {})
@@ -45,9 +45,11 @@ def make(quadratic: ModuleType, backend: optuna.storages.RDBStorage) -> Any:
             left[0] = None if left[0] is None else left[0] - 1
             return left[0] is None or left[0] >= 0
 
-        budget = Budget(seconds, setup_seconds=4, finish_seconds=4, trainings=1, read=lambda: quadratic.time.reading)
+        budget = Budget(
+            seconds, setup_seconds=4, finish_seconds=4, trainings=1, waited=waited, read=lambda: quadratic.time.reading
+        )
         return search.Search(
-            quadratic.TASK, config, study, parameters, "prepared", budget, trials=trials, claim=claim, seed=0
+            quadratic.TASK, config, study, parameters, "prepared", budget, trials=trials, claim=claim, seed=0, kept=kept
         )
 
     return search_of
@@ -83,6 +85,55 @@ def test_a_trial_is_ended_at_the_deadline(make: Any, quadratic: ModuleType) -> N
     best = ranking.best(one.finished, larger_is_better=True)
     assert best is not None
     assert best.state == TrialState.COMPLETE
+
+
+def test_other_work_that_begins_ends_the_search_earlier(make: Any, quadratic: ModuleType) -> None:
+    """Of 67 s four trials fit; from 20 s on cores are waited for half the time: 1.5 times (16 + 10) is kept, two."""
+    one = make(67, pruner="none", waited=lambda: 0.5 if quadratic.time.reading >= 20 else 0.0)
+    one.run()
+    assert ["complete"] * 2 == states(one)
+
+
+def test_a_step_that_would_not_end_in_time_is_not_begun(make: Any, quadratic: ModuleType) -> None:
+    """Steps take 5 s; of 48 s there are 38 to search in, less 2.25 for each of the trial: after 15 less than a step."""
+    quadratic.step_seconds = 5.0
+    one = make(48, pruner="none")
+    one.run()
+    assert [plan.DEADLINE] == states(one)
+    left = 48 - quadratic.time.reading - one.budget.reserve(quadratic.time.reading)
+    assert 0 < left <= 5.0
+
+
+def test_a_first_trial_may_use_the_final_runs_time(make: Any, quadratic: ModuleType, tmp_path: Path) -> None:
+    """Where its model is kept: 26 s are too short for a trial and a run, but not for a model that can be used."""
+    short = make(26, pruner="none", study=optuna.create_study(direction="maximize"))
+    short.run()
+    assert [plan.DEADLINE] == states(short)
+    quadratic.time.reading = 0.0
+    object.__setattr__(quadratic.TASK, "keeps_models", True)
+    one = make(26, pruner="none", kept=tmp_path / "kept")
+    one.run()
+    assert ["complete"] == states(one)
+    assert kept.has(tmp_path / "kept", 0)
+
+
+def test_a_first_trial_that_time_ends_leaves_its_model(make: Any, quadratic: ModuleType, tmp_path: Path) -> None:
+    """It is all there is: of 12 s, 6.25 are for making a run of it; after 5 another second would not end in time."""
+    object.__setattr__(quadratic.TASK, "keeps_models", True)
+    one = make(12, pruner="none", kept=tmp_path / "kept")
+    one.run()
+    assert [plan.DEADLINE] == states(one)
+    assert [0] == kept.numbers(tmp_path / "kept")
+
+
+def test_the_best_trials_model_is_kept(make: Any, tmp_path: Path) -> None:
+    """One alone, that of the best so far."""
+    one = make(trials=12, kept=tmp_path / "kept")
+    one.run()
+    best = ranking.best(one.finished, larger_is_better=True)
+    assert best is not None
+    assert best.number
+    assert [str(best.number)] == [place.name for place in (tmp_path / "kept").iterdir()]
 
 
 @hypothesis.settings(max_examples=20, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])

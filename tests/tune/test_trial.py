@@ -35,7 +35,7 @@ def make(quadratic: ModuleType, tmp_path: Path) -> Any:
             monitor="validation_quality",
             larger_is_better=larger_is_better,
             ask=ask,
-            overdue=lambda: "no time left" if len(seen["told"]) == overdue_at else "",
+            overdue=lambda goes_on: "no time left" if len(seen["told"]) == overdue_at else "",
             folder=tmp_path,
             clock=clock.Clock(read=lambda: 0.0),
             tell=seen["told"].append,

@@ -118,10 +118,11 @@ def levers(
         `levers`, a row for each as `Finding.state` gives it, the best first in each kind; `wall_seconds`, `sheet`.
 
     Raises:
-        PacelineError: a chosen lever is not known, or the data cannot be prepared.
+        PacelineError: a chosen lever is not known, the device cannot be used, or the data cannot be prepared.
     """
     started = clock.now() if started is None else started
     until = started + budget_seconds
+    task.refuse_early(config)
     findings = [Finding(lever, _in_use(config, lever)) for lever in _chosen(task.levers(config), chosen)]
     say("levers: preparing the data")
     prepared = task.prepare(config)

@@ -90,6 +90,7 @@ def measure(
     """
     started = clock.now() if started is None else started
     until = started + budget_seconds
+    task.refuse_early(config)
     say("levers: preparing the data")
     prepared = task.prepare(config)
     sizes = [Size(share) for share in shares]

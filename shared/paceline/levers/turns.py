@@ -78,6 +78,7 @@ class Side:
     def _work(self, train: Callable[[Handover], None]) -> None:
         done: Turn | Exception | None = None
         try:
+            self._handover.start()
             train(self._handover)
         except _Left:
             return
@@ -99,6 +100,10 @@ class Handover:
         self._began = clock.now()
         self._most = self._steps = 1
         self._epochs = self._seconds = 0.0
+
+    def start(self) -> None:
+        """Count the time of getting ready from now on: the other side may have had its turn before."""
+        self._began = clock.now()
 
     def begin(
         self, stage: str, course: Course, *, most: int, steps: int, validation_steps: int, trend: float | None

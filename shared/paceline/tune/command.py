@@ -10,12 +10,25 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from paceline import atomic, cli, clock, report
+from paceline import atomic, budget, cli, clock, contention, report
 from paceline import config as configuration
 from paceline.budget import Ceiling
 from paceline.errors import PacelineError, Stopped
 from paceline.redact import redact
-from paceline.tune import charts, comparison, opening, outcome, plan, ranking, session, space, storage, workers
+from paceline.tune import (
+    charts,
+    comparison,
+    final,
+    kept,
+    opening,
+    outcome,
+    plan,
+    ranking,
+    session,
+    space,
+    storage,
+    workers,
+)
 from paceline.tune.deadline import Budget, finish_seconds
 from paceline.tune.settings import Tune
 from paceline.tune.task import Task
@@ -25,7 +38,6 @@ Prepared = TypeVar("Prepared")
 
 FOLDER = Path("tune")
 COMPARISON_SHARE = 0.15  # of a budget, at most
-REPORT_SECONDS = 2.0  # for the search's own report, after the final run
 
 
 def from_arguments(task: Task[Config, Prepared], config: Config, arguments: Namespace, command: str) -> dict[str, Any]:
@@ -65,7 +77,7 @@ def tune(
 
     With a ceiling everything ends below it, the final run included: a trial that would not end in time is not begun,
     one that does not is ended, and the time that the final run takes is kept for it. Where that was too little, the
-    final run is shortened like any that has a ceiling.
+    final run is shortened like any that has a ceiling, or the best trial's own model is the result; see `final`.
 
     Args:
         task: the project's side.
@@ -100,7 +112,9 @@ def tune(
             )
             opening.queue(study, config, parameters, settings)
         with times.span("data"):
+            since = contention.now()
             prepared = task.prepare(config)
+            setup_waited = contention.now().share_since(since)
         asked = trials if trials is not None else (None if ceiling is not None else settings.trials)
         train = config.train  # type: ignore[attr-defined] # every project's configuration has it
         setup_seconds = times.spans()["data"]
@@ -112,14 +126,17 @@ def tune(
             parameters,
             None if ceiling is None else times.started + ceiling.seconds,
             setup_seconds=setup_seconds,
-            finish_seconds=finish_seconds(runs_folder, setup_seconds) + REPORT_SECONDS,
+            finish_seconds=finish_seconds(runs_folder, setup_seconds) + final.REPORT_SECONDS + budget.EXIT_SECONDS,
             trainings=task.trainings(config) / settings.folds,
             repeats=2 * settings.repeats,
             comparison_seconds=0.0 if ceiling is None else COMPARISON_SHARE * ceiling.seconds,
             trials=asked,
             seed=train.seed,
+            setup_waited=setup_waited,
+            kept=None if ceiling is None else place / "kept",
             events=place if settings.tensorboard else None,
         )
+        time_left = part.budget()
         try:
             with times.span("search"):
                 session.run(part, study, prepared)
@@ -129,10 +146,15 @@ def tune(
                 f"All are kept: the same command goes on.",
                 resumable=False,
             ) from None
-        found, time_left = ranking.finished(study), part.budget()
+        found = ranking.finished(study)
         best = ranking.best(found, larger_is_better=task.larger_is_better)
         if best is None:
-            raise outcome.nothing(found, None if ceiling is None else ceiling.seconds, part, config)
+            answer = final.cut_short(
+                task, config, study, kept_models=part.kept, runs_folder=runs_folder, command=command
+            )
+            if not answer:
+                raise outcome.nothing(found, None if ceiling is None else ceiling.seconds, part, config)
+            return {**answer, "trials": len(found), "wall_seconds": times.elapsed()}
         chosen = space.applied(config, best.params)
         path = place / "config.toml"
         atomic.write_text(path, configuration.dump(chosen))
@@ -140,20 +162,35 @@ def tune(
             longest = float(plan.facts(best)["seconds"])
             compared = _compare(task, config, chosen, prepared, settings, time_left, longest)
         del prepared  # the final run reads the data again, as `train` does
+        with times.span("report"):  # before the final run, so that little is left to do after it
+            facts = outcome.facts(task, study, found, parameters, best, compared, settings)
+            drawn = charts.draw(
+                study, found, parameters, compared, score=task.score, larger_is_better=task.larger_is_better
+            )
         with times.span("final_run"):
-            answer = _train(task, chosen, path, runs_folder=runs_folder, command=command, below=(ceiling, times))
-        facts = outcome.facts(task, study, found, parameters, best, compared, settings)
+            answer = final.train(
+                task,
+                chosen,
+                best,
+                path=path,
+                kept_models=part.kept,
+                time_left=time_left,
+                ceiling=ceiling,
+                times=times,
+                runs_folder=runs_folder,
+                command=command,
+            )
         record = json.loads((Path(answer["run"]) / "run.json").read_text(encoding="utf-8"))
         facts |= {"best_run": answer["run"], "scores_of_best_run": answer["scores"], "config": str(path)}
         facts |= {
             "best_run_shortened": bool(record["budget"].get("changed", False)),
+            "best_run_is_a_trial": answer["is_a_trial"],
             "wall_seconds": times.elapsed(),
             "budget_seconds": None if ceiling is None else ceiling.seconds,
             "time": {f"{name}_seconds": seconds for name, seconds in times.phases().items()},
         }
-        drawn = charts.draw(
-            study, found, parameters, compared, score=task.score, larger_is_better=task.larger_is_better
-        )
+        if part.kept is not None:
+            kept.drop(part.kept)
         sheet = report.write_sheet(
             place / "report.html",
             settings.study,
@@ -174,6 +211,7 @@ def tune(
             "config": str(path),
             "wall_seconds": times.elapsed(),
             "best_run": answer["run"],
+            "best_run_is_a_trial": answer["is_a_trial"],
             "report": sheet,
         }
 
@@ -194,27 +232,15 @@ def _compare(
         left = time_left.before_final_run(trial_seconds)
         return left is None or left > (seconds or 2 * trial_seconds)
 
+    def overdue(seconds: float) -> str:
+        left = time_left.before_final_run(max(trial_seconds, seconds))
+        return plan.DEADLINE if left is not None and left <= 0 else ""
+
     return comparison.repeat(
-        task, {"best": best, "before": before}, prepared, repeats=settings.repeats, time_for=time_for
+        task,
+        {"best": best, "before": before},
+        prepared,
+        repeats=settings.repeats,
+        time_for=time_for,
+        overdue=overdue,
     )
-
-
-def _train(
-    task: Task[Any, Any],
-    chosen: Any,
-    path: Path,
-    *,
-    runs_folder: Path,
-    command: str,
-    below: tuple[Ceiling | None, clock.Clock],
-) -> dict[str, Any]:
-    """Make the final run, within the time left; where it fails, the settings that were found are still there."""
-    ceiling, times = below
-    if ceiling is not None:
-        left = ceiling.seconds - times.elapsed() - REPORT_SECONDS
-        ceiling = Ceiling(left, f"{ceiling.asked}, of which {left:.0f} s are left,")
-    try:
-        return task.train(chosen, runs_folder=runs_folder, command=command, started=clock.now(), ceiling=ceiling)
-    except PacelineError as error:
-        remedy = f"{error.remedy} The best settings are kept: --config {path}."
-        raise PacelineError(f"The final run failed: {error.cause}", remedy) from error

@@ -34,6 +34,7 @@ def repeat(
     *,
     repeats: int,
     time_for: Callable[[float], bool],
+    overdue: Callable[[float], str] = lambda seconds: "",
     read: Callable[[], float] = clock.now,
 ) -> dict[str, Any]:
     """Return the values of each of `settings` with the same further seeds, their means, and the mean difference.
@@ -44,6 +45,8 @@ def repeat(
         prepared: of `task.prepare`.
         repeats: seeds at most.
         time_for: whether there is time for so many seconds more; fewer seeds where there is not.
+        overdue: given the seconds of the training under way, returns why it has to end, or an empty text; a seed that
+            is not gone through by both does not count.
         read: the source of time.
 
     Returns:
@@ -57,7 +60,7 @@ def repeat(
         if not time_for(seconds):
             break
         try:
-            round_of = {name: _value(task, chosen, prepared, seed, read) for name, chosen in settings.items()}
+            round_of = {name: _value(task, chosen, prepared, seed, overdue, read) for name, chosen in settings.items()}
         except optuna.TrialPruned:
             break
         for name, value in round_of.items():
@@ -72,8 +75,14 @@ def repeat(
 
 
 def _value(
-    task: Task[Config, Prepared], settings: Config, prepared: Prepared, seed: int, read: Callable[[], float]
+    task: Task[Config, Prepared],
+    settings: Config,
+    prepared: Prepared,
+    seed: int,
+    overdue: Callable[[float], str],
+    read: Callable[[], float],
 ) -> float:
+    began = read()
     train = settings.train  # type: ignore[attr-defined] # every project's configuration has it
     other = config.replace(settings, {"train.seed": train.seed + seed}, source="tune")
     with tempfile.TemporaryDirectory(prefix="tune-") as folder:
@@ -84,7 +93,7 @@ def _value(
             monitor=task.monitor,
             larger_is_better=task.larger_is_better,
             ask=lambda place, score: "",
-            overdue=lambda: "",
+            overdue=lambda goes_on: overdue(read() - began),
             folder=Path(folder),
             clock=clock.Clock(read=read),
             tell=lambda step: None,

@@ -17,11 +17,12 @@ from paceline.tune.task import Task
 
 
 def verify(task: Task[Any, Any], config: BaseModel) -> None:
-    """Refuse limits that the project does not measure, and trainings that only time ends.
+    """Refuse what cannot train here, limits that the project does not measure, and trainings that only time ends.
 
     Raises:
         PacelineError: there is one.
     """
+    task.refuse_early(config)
     settings: Tune = config.tune  # type: ignore[attr-defined] # every project's configuration has it
     for name in settings.limits:
         if name not in task.limits:

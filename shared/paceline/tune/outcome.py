@@ -105,6 +105,9 @@ def lead(facts: Mapping[str, Any]) -> str:
         text += f" Pruning {count} trial{'s' * (count > 1)} saved {fmt.duration(facts['saved_by_pruning_seconds'])}."
     if facts["limits_exceeded"] != "none":
         text += f" No trial keeps all limits: the best exceeds {', '.join(facts['limits_exceeded'])}."
+    if facts["best_run_is_a_trial"]:
+        text += f" No time was left for a final run: the result is the model of trial {facts['best_trial']} itself, "
+        text += "which has not seen the test."
     if facts["best_run_shortened"]:
         text += " The final run was shortened, so that everything ended in time."
     return text

@@ -8,7 +8,7 @@ import platform
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -17,12 +17,12 @@ from pydantic import BaseModel
 from paceline import clock
 from paceline.errors import PacelineError, Stopped
 from paceline.stop import Listener
-from paceline.tune import plan, ranking, space, storage
+from paceline.tune import kept, plan, ranking, space, storage
 from paceline.tune.deadline import Budget
 from paceline.tune.events import TrialEvents
 from paceline.tune.settings import Tune
 from paceline.tune.task import Task
-from paceline.tune.trial import Outcome, Trial
+from paceline.tune.trial import Outcome, Own, Trial
 
 Config = TypeVar("Config", bound=BaseModel)
 Prepared = TypeVar("Prepared")
@@ -52,6 +52,7 @@ class Search(Generic[Config, Prepared]):
         claim: returns whether one more trial may begin.
         tell: is given the search after every step and trial, for the progress line.
         events: the folder for TensorBoard events; None writes none.
+        kept: the folder where the best trial's own model is kept, in case time is short; None keeps none.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Search(Generic[Config, Prepared]):
         seed: int,
         tell: Callable[[Search[Config, Prepared]], None] = lambda search: None,
         events: Path | None = None,
+        kept: Path | None = None,
     ) -> None:
         self.task, self.config, self.study, self.parameters = task, config, study, parameters
         self.prepared, self.budget, self.trials = prepared, budget, trials
@@ -79,6 +81,10 @@ class Search(Generic[Config, Prepared]):
         self._chosen: tuple[str, int] | None = None
         self._interrupted: Stopped | None = None
         self._number = 0  # of the trial under way
+        self._kept = kept
+        self._own: Own | None = None  # of the trial that has just ended
+        self._told, self._step_seconds = 0.0, math.inf  # when a step ended last; the shortest of the trial under way
+        self._computing: dict[str, Any] = {}
         self._out_of_time = False  # a trial had to be ended: what is kept grew with it, and shrinks when it is gone
 
     def run(self) -> str:
@@ -99,6 +105,7 @@ class Search(Generic[Config, Prepared]):
                     storage.requeue(self.study, self.study.trials[self._number])
                     raise self._interrupted
                 self.finished = ranking.finished(self.study)
+                self._keep()
                 self._verify()
                 self.tell(self)
         return reason
@@ -108,12 +115,18 @@ class Search(Generic[Config, Prepared]):
         took = [float(plan.facts(trial)["seconds"]) for trial in plan.complete(self.finished)]
         return max([*took, self.elapsed()])
 
+    def time_left(self) -> float | None:
+        """Return the seconds left to search, None without a deadline; a first trial whose model is kept has more."""
+        if self._kept is not None and self.task.keeps_models and not plan.complete(self.finished):
+            return self.budget.to_first_trial()
+        return self.budget.to_search(self.longest())
+
     def elapsed(self) -> float:
         """Return the seconds of the trial under way, 0 between two."""
         return self.budget.read() - self.began if self.under_way is not None else 0.0
 
     def _over(self) -> str:
-        left, following = self.budget.to_search(self.longest()), plan.trial_seconds(self.finished)
+        left, following = self.time_left(), plan.trial_seconds(self.finished)
         if self._out_of_time or (left is not None and (left <= 0 or (following is not None and following > left))):
             return "the time left is less than a trial takes"
         if self.settings.sampler == "grid" and not any(
@@ -150,6 +163,7 @@ class Search(Generic[Config, Prepared]):
     def _attempt(self, attempt: optuna.Trial) -> float | tuple[float, float]:
         """Train and judge one trial; Optuna takes its value, or from the exception what became of it."""
         self.began, self._number = self.budget.read(), attempt.number
+        self._told, self._step_seconds = self.began, math.inf
         phases = clock.Clock(read=self.budget.read)
         ended, reached = "complete", {}
         events = None if self.events is None else TrialEvents(self.events, attempt.number)
@@ -161,9 +175,13 @@ class Search(Generic[Config, Prepared]):
                 self.under_way = trial
                 outcome = self.task.objective(self.prepared, trial)
             reached = {self.task.score: outcome.value, "seconds": self.elapsed()}
-            return self._values(attempt, outcome)
+            values = self._values(attempt, outcome)
+            self._own, self._computing = trial.offered, trial.run.device
+            return values
         except optuna.TrialPruned:
             ended = plan.PRUNED if trial.ended == plan.PRUNED else plan.DEADLINE
+            if ended == plan.DEADLINE:
+                self._own, self._computing = trial.offered, trial.run.device
             raise
         except (Stopped, KeyboardInterrupt) as stop:
             ended = "interrupted"
@@ -203,9 +221,13 @@ class Search(Generic[Config, Prepared]):
             attempt.report(score, place)
             return plan.PRUNED if attempt.should_prune() else ""
 
-        def overdue() -> str:
-            left = self.budget.to_search(self.longest())
-            self._out_of_time = left is not None and left <= 0
+        def overdue(goes_on: bool) -> str:
+            before, self._told = self._told, self.budget.read()
+            if before > self.began:  # the first step compiles
+                self._step_seconds = min(self._step_seconds, self._told - before)
+            following = self._step_seconds if goes_on and self._step_seconds < math.inf else 0.0
+            left = self.time_left()
+            self._out_of_time = left is not None and left <= following
             return plan.DEADLINE if self._out_of_time else ""
 
         return Trial(
@@ -221,6 +243,13 @@ class Search(Generic[Config, Prepared]):
             tell=lambda step: self.tell(self),
             curve=(lambda part, row: None) if events is None else events.write,
         )
+
+    def _keep(self) -> None:
+        """Keep the model of the trial that has just ended where it is the best so far, or all there is."""
+        best = ranking.best(self.finished, larger_is_better=self.task.larger_is_better)
+        own, self._own = self._own, None
+        if self._kept is not None and own is not None and (best is None or best.number == self._number):
+            kept.keep(self._kept, self._number, own, self._computing)
 
     def _verify(self) -> None:
         """Refuse to go on where nothing succeeds."""

@@ -63,6 +63,7 @@ def run(part: workers.Part[Any, Any], study: optuna.Study, prepared: Any) -> Non
         seed=part.seed,
         tell=line.tell,
         events=part.events,
+        kept=part.kept,
     )
     try:
         one.run()

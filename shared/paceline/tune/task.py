@@ -15,6 +15,10 @@ Config = TypeVar("Config", bound=BaseModel)
 Prepared = TypeVar("Prepared")
 
 
+def refuse_nothing(config: BaseModel) -> None:
+    """Let every configuration be searched."""
+
+
 @dataclass(frozen=True)
 class Task(Generic[Config, Prepared]):
     """A project's side of a search, all of it functions at the top of a module, for worker processes import them.
@@ -30,6 +34,9 @@ class Task(Generic[Config, Prepared]):
         objective: trains and judges one trial on what `prepare` returned.
         limits: the names of the limits that the objective measures.
         train: trains settings for good and leaves a run, as the command `train` does.
+        refuse_early: refuses what cannot train here, such as a device that is not there, before any data are read.
+        keeps_models: whether the objective offers its own model (`Trial.offer`), so that a first trial may use the time
+            of the final run: something usable comes of it all the same.
     """
 
     score: str
@@ -42,3 +49,5 @@ class Task(Generic[Config, Prepared]):
     objective: Callable[[Prepared, Trial[Config]], Outcome]
     limits: tuple[str, ...]
     train: Callable[..., dict[str, Any]]
+    refuse_early: Callable[[Config], None] = refuse_nothing
+    keeps_models: bool = False

@@ -24,6 +24,20 @@ Config = TypeVar("Config", bound=BaseModel)
 
 
 @dataclass(frozen=True)
+class Own:
+    """A trial's own model, of one of its trainings: the result where no time is left to train its settings for good.
+
+    Attributes:
+        value: its quality, on the data before the test that it was judged by.
+        save: writes it into a folder and returns what the record of a run says of its model, as `run.model` has it;
+            called for few of the trials, so what only it needs is best computed there.
+    """
+
+    value: float
+    save: Callable[[Path], dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What an objective returns.
 
@@ -49,7 +63,8 @@ class Trial(Generic[Config]):
         larger_is_better: of that score.
         ask: given the place and the score at each rung, returns why to end, or an empty text. The place is the step,
             as if earlier trainings had taken all their steps, so that the same place is the same part in all trials.
-        overdue: returns why to end for lack of time, or an empty text.
+        overdue: given whether a further step of this training may follow, returns why to end for lack of time, or an
+            empty text.
         folder: of its own, for checkpoints; removed after it.
         clock: its time.
         tell: is given every step, for the progress line.
@@ -60,6 +75,7 @@ class Trial(Generic[Config]):
         progress: for the trainer.
         ended: why it was ended from outside; empty for one that went to its own end.
         steps: done so far, in all its trainings.
+        offered: its own model; None before it is offered.
     """
 
     def __init__(
@@ -71,7 +87,7 @@ class Trial(Generic[Config]):
         monitor: str,
         larger_is_better: bool,
         ask: Callable[[int, float], str],
-        overdue: Callable[[], str],
+        overdue: Callable[[bool], str],
         folder: Path,
         clock: Clock,
         tell: Callable[[int], None],
@@ -86,6 +102,7 @@ class Trial(Generic[Config]):
         self._step = 0  # of the one under way
         self.ended = ""
         self.steps = 0
+        self.offered: Own | None = None
         self.run = TrialRun(folder, config, clock, self)
         self.progress = Unseen()
 
@@ -103,12 +120,16 @@ class Trial(Generic[Config]):
         if self._best is not None and self._step in self._rungs:
             place = len(self._parts) * self._part_steps + self._step
             self.ended = self.ended or self._ask(place, statistics.fmean([*self._parts, self._best]))
-        self.ended = self.ended or self._overdue()
+        self.ended = self.ended or self._overdue(self._step < self._part_steps)
         return self.ended
 
     def draw(self, row: dict[str, Any]) -> None:
         """Show a step's figures where the trial's curves are watched; `run.log` calls it."""
         self._curve(len(self._parts), row)
+
+    def offer(self, own: Own) -> None:
+        """Take in the trial's own model, before `part_ended`: where time ends the first trial it is all there is."""
+        self.offered = own
 
     def part_ended(self, score: float) -> None:
         """Take in the score of one training, after it; leaves the objective where the trial was ended from outside.

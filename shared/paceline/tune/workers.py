@@ -23,7 +23,7 @@ import optuna
 from optuna.trial import TrialState
 from pydantic import BaseModel
 
-from paceline import device
+from paceline import contention, device
 from paceline.errors import PacelineError, Stopped
 from paceline.stop import Listener
 from paceline.tune import search, space, storage
@@ -56,6 +56,8 @@ class Part(Generic[Config, Prepared]):
         comparison_seconds: see `deadline.Budget`.
         trials: in all; None: as many as fit.
         seed: of the sampler.
+        setup_waited: see `deadline.Budget`.
+        kept: see `search.Search`.
         events: see `search.Search`.
     """
 
@@ -72,6 +74,8 @@ class Part(Generic[Config, Prepared]):
     comparison_seconds: float
     trials: int | None
     seed: int
+    setup_waited: float = 0.0
+    kept: Path | None = None
     events: Path | None = None
 
     def budget(self) -> Budget:
@@ -83,6 +87,8 @@ class Part(Generic[Config, Prepared]):
             trainings=self.trainings,
             repeats=self.repeats,
             comparison_seconds=self.comparison_seconds,
+            setup_waited=self.setup_waited,
+            waited=contention.Lately(),
         )
 
 
@@ -182,6 +188,7 @@ def _work(part: Part[Any, Any], number: int, count: int, gate: Any, answers: Any
                 claim=lambda: gate is None or gate.acquire(block=False),
                 seed=part.seed + SEEDS_APART * number,
                 events=part.events,
+                kept=part.kept,
             ).run()
     except PacelineError as error:
         answers.put((error.cause, error.remedy))

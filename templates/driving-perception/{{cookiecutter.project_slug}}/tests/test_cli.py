@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -124,3 +126,21 @@ def test_a_mistake_is_one_line(
     assert 1 == code
     assert err.startswith(f"error: {expected}")
     assert 1 == err.count("\n")
+
+
+@pytest.mark.parametrize("command", ["tune", "levers"])
+def test_a_device_that_is_not_here_is_refused_before_keras_is_loaded(
+    command: str, small: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine it takes longer to load than a user waits for such an error."""
+    (tmp_path / "config.toml").write_text(config.dump(small()))
+    code = (
+        "import sys; from driving_perception import cli; from paceline import device; device.gpus = lambda: (); "
+        f"sys.argv = ['driving-perception', '{command}', '--device', 'gpu']; "
+        "code = cli.main(); print(code, 'keras' in sys.modules)"
+    )
+    paths = [str(Path(module.__file__ or "").parents[1]) for module in (cli, config)]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert "1 False\n" == done.stdout
+    assert done.stderr.startswith("error: A GPU was asked for")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from driving_perception import data, levers, splits
 from driving_perception.config import Config
 from paceline import config as configuration
-from paceline.levers import convergence
+from paceline import device
+from paceline.errors import PacelineError
+from paceline.levers import command, convergence, data_sizes
 from paceline.quarantine import Quarantine
 
 
@@ -62,3 +65,17 @@ def test_fewer_data_are_fewer_sequences(small: Callable[..., Config]) -> None:
     assert np.array_equal(split.validation, part.split.validation)
     assert not set(sequences[part.split.train]) & set(sequences[np.setdiff1d(split.train, part.split.train)])
     assert 1 == len(set(sequences[levers.fewer(prepared, 0.0, 0)[0].split.train]))
+
+
+@pytest.mark.parametrize("asked", ["gpu", "tpu"])
+def test_a_device_that_is_not_here_is_refused_before_data_are_read(
+    asked: str, small: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, with the remedy: no lever is listed as not measured, one by one, after minutes of reading."""
+    monkeypatch.setattr(device, "gpus", lambda: ())
+    monkeypatch.setattr(data, "load", lambda *given, **named: pytest.fail("data were read"))
+    wanted = configuration.replace(small(), {"train.device": asked}, source="test")
+    for measure in (command.levers, data_sizes.measure):
+        with pytest.raises(PacelineError, match=r"^(A [GT]PU was asked for|XGBoost does not run on a TPU)"):
+            measure(levers.task(wanted), wanted, budget_seconds=60.0, output=tmp_path / "page.html")
+    assert [] == list(tmp_path.iterdir())

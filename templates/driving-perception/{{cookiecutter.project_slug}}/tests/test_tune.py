@@ -15,6 +15,7 @@ from driving_perception import data, splits, tune
 from driving_perception.config import Config
 from driving_perception.data import Scenes
 from paceline import config as configuration
+from paceline import device
 from paceline.errors import PacelineError
 from paceline.tune import command, space
 from paceline.tune.settings import Tune
@@ -87,3 +88,16 @@ def test_a_search_ends_with_a_run_and_keeps_the_limit(small: Callable[..., Confi
     assert 2 == answer["trials"]
     assert 0 <= answer["best_value"] <= 1
     assert (Path(answer["best_run"]) / "model.keras").exists()
+
+
+@pytest.mark.parametrize("asked", ["gpu", "tpu"])
+def test_a_device_that_is_not_here_is_refused_before_data_are_read(
+    asked: str, small: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, with the remedy, and no study is begun."""
+    monkeypatch.setattr(device, "gpus", lambda: ())
+    monkeypatch.setattr(data, "load", lambda *given, **named: pytest.fail("data were read"))
+    wanted = configuration.replace(small(), {"train.device": asked}, source="test")
+    with pytest.raises(PacelineError, match=r"^(A [GT]PU was asked for|XGBoost does not run on a TPU)"):
+        command.tune(tune.task(wanted), wanted, runs_folder=tmp_path / "runs", folder=tmp_path / "tune")
+    assert [] == list(tmp_path.iterdir())

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fraud_detection import levers
+from fraud_detection import data, levers
 from fraud_detection.config import Config
 from paceline import config as configuration
-from paceline.levers import convergence, probe_run, turns
+from paceline import device
+from paceline.errors import PacelineError
+from paceline.levers import command, convergence, data_sizes, probe_run, turns
 from paceline.levers.turns import Handover, Side
 from paceline.progress import Unseen
 
@@ -58,3 +61,17 @@ def test_fewer_data_are_the_latest_days(small: Config) -> None:
     assert round(0.25 * len(fold[0].y)) == examples == len(part.X) == len(part.days)
     assert np.array_equal(fold[0].X[-examples:], part.X)
     assert fold[0].days.max() == part.days.max()
+
+
+@pytest.mark.parametrize("asked", ["gpu", "tpu"])
+def test_a_device_that_is_not_here_is_refused_before_data_are_read(
+    asked: str, small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, with the remedy: no lever is listed as not measured, one by one, after minutes of reading."""
+    monkeypatch.setattr(device, "gpus", lambda: ())
+    monkeypatch.setattr(data, "load", lambda *given, **named: pytest.fail("data were read"))
+    wanted = configuration.replace(small, {"train.device": asked}, source="test")
+    for measure in (command.levers, data_sizes.measure):
+        with pytest.raises(PacelineError, match=r"^(A [GT]PU was asked for|XGBoost does not run on a TPU)"):
+            measure(levers.TASK, wanted, budget_seconds=60.0, output=tmp_path / "page.html")
+    assert [] == list(tmp_path.iterdir())

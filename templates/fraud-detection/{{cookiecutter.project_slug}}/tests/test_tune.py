@@ -16,13 +16,15 @@ from fraud_detection import data, train, tune
 from fraud_detection.config import Config, Model
 from fraud_detection.splits import PrequentialSplit
 from paceline import config as configuration
+from paceline import device
+from paceline.errors import PacelineError
 from paceline.tune import command, space
 from paceline.tune.settings import Tune
 
 
 def test_no_test_day_has_a_say(small: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """With every label and amount from the test's first day on changed, a trial gets the same, digit for digit."""
-    honest = tune.prepare(small)
+    honest = tune.prepare(small).folds
     load, poisoned = data.load, []
 
     def poison(*arguments: Any) -> pl.DataFrame:
@@ -33,7 +35,7 @@ def test_no_test_day_has_a_say(small: Config, monkeypatch: pytest.MonkeyPatch) -
         return changed.with_columns(pl.when(later).then(0.01).otherwise(pl.col("amount")).alias("amount"))
 
     monkeypatch.setattr(data, "load", poison)
-    other = tune.prepare(small)
+    other = tune.prepare(small).folds
     assert poisoned[0] > 100
     assert len(honest) == len(other) == small.tune.folds
     for one, two in zip(itertools.chain(*honest), itertools.chain(*other), strict=True):
@@ -71,3 +73,16 @@ def test_cards_alerted_a_day_counts_a_card_once_a_day(examples: Any) -> None:
     same = ((examples.days == day).to_numpy()) & (examples.customers == card)
     assert same.sum() > 1
     assert 1 / examples.days.n_unique() == tune.cards_alerted_a_day(examples, same)
+
+
+@pytest.mark.parametrize("asked", ["gpu", "tpu"])
+def test_a_device_that_is_not_here_is_refused_before_data_are_read(
+    asked: str, small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, with the remedy, and no study is begun."""
+    monkeypatch.setattr(device, "gpus", lambda: ())
+    monkeypatch.setattr(data, "load", lambda *given, **named: pytest.fail("data were read"))
+    wanted = configuration.replace(small, {"train.device": asked}, source="test")
+    with pytest.raises(PacelineError, match=r"^(A [GT]PU was asked for|XGBoost does not run on a TPU)"):
+        command.tune(tune.TASK, wanted, runs_folder=tmp_path / "runs", folder=tmp_path / "tune")
+    assert [] == list(tmp_path.iterdir())

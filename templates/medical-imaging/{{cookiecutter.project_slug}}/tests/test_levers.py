@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from medical_imaging import levers
+from medical_imaging import data, levers
 from medical_imaging.config import Config
 from paceline import config as configuration
-from paceline.levers import convergence
+from paceline import device
+from paceline.errors import PacelineError
+from paceline.levers import command, convergence, data_sizes
 
 
 @pytest.mark.parametrize("name", ["frozen", "fine_tuned", "resnet18"])
@@ -47,3 +51,17 @@ def test_fewer_data_are_fewer_patients(small: Config) -> None:
     assert not set(patients[kept]) & set(patients[np.setdiff1d(everyone, kept)])
     assert round(0.5 * len(set(patients[everyone]))) == len(set(patients[kept]))
     assert set(kept) != set(levers.fewer(prepared, 0.5, 1)[0].folds[0][0])
+
+
+@pytest.mark.parametrize("asked", ["gpu", "tpu"])
+def test_a_device_that_is_not_here_is_refused_before_data_are_read(
+    asked: str, small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, with the remedy: no lever is listed as not measured, one by one, after minutes of reading."""
+    monkeypatch.setattr(device, "gpus", lambda: ())
+    monkeypatch.setattr(data, "load", lambda *given, **named: pytest.fail("data were read"))
+    wanted = configuration.replace(small, {"train.device": asked}, source="test")
+    for measure in (command.levers, data_sizes.measure):
+        with pytest.raises(PacelineError, match=r"^(A [GT]PU was asked for|XGBoost does not run on a TPU)"):
+            measure(levers.TASK, wanted, budget_seconds=60.0, output=tmp_path / "page.html")
+    assert [] == list(tmp_path.iterdir())

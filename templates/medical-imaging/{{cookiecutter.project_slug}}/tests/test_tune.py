@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from medical_imaging import data, splits, train, tune
+from medical_imaging import data, splits, train, tune, tune_outlines
 from medical_imaging.cohort import Cohort
 from medical_imaging.config import Config, Model, Train
+from paceline import config as configuration
+from paceline import device
 from paceline.errors import PacelineError
 from paceline.tune import command, space
 from paceline.tune.settings import Tune
@@ -70,10 +72,13 @@ def test_the_default_settings_lie_in_the_space(chosen: Model) -> None:
             space.applied(config, {key: value})
 
 
-def test_outlining_is_not_searched(small: Config) -> None:
-    """One sentence says so."""
-    with pytest.raises(PacelineError, match=r"model.task is 'segmentation', which is not searched"):
-        tune.prepare(small.model_copy(update={"model": Model(task="segmentation")}))
+def test_a_model_that_outlines_has_a_search_of_its_own(small: Config) -> None:
+    """What is of classifiers refuses it in one sentence."""
+    outlining = small.model_copy(update={"model": Model(task="segmentation")})
+    assert tune_outlines.TASK is tune.task(outlining)
+    assert tune.TASK is tune.task(small)
+    with pytest.raises(PacelineError, match=r"model.task is 'segmentation', and this is of classifiers"):
+        tune.prepare(outlining)
 
 
 def test_the_final_run_is_that_of_the_command() -> None:
@@ -94,3 +99,16 @@ def test_a_search_ends_with_a_run(small: Config, tmp_path: Path) -> None:
     assert 2 == answer["trials"]
     assert 0 <= answer["best_value"] <= 1
     assert (Path(answer["best_run"]) / "model.keras").exists()
+
+
+@pytest.mark.parametrize("asked", ["gpu", "tpu"])
+def test_a_device_that_is_not_here_is_refused_before_data_are_read(
+    asked: str, small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, with the remedy, and no study is begun."""
+    monkeypatch.setattr(device, "gpus", lambda: ())
+    monkeypatch.setattr(data, "load", lambda *given, **named: pytest.fail("data were read"))
+    wanted = configuration.replace(small, {"train.device": asked}, source="test")
+    with pytest.raises(PacelineError, match=r"^(A [GT]PU was asked for|XGBoost does not run on a TPU)"):
+        command.tune(tune.TASK, wanted, runs_folder=tmp_path / "runs", folder=tmp_path / "tune")
+    assert [] == list(tmp_path.iterdir())

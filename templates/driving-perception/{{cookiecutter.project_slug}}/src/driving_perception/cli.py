@@ -58,18 +58,18 @@ def _estimate(arguments: Namespace) -> dict[str, Any]:
 
 
 def _tune(arguments: Namespace) -> dict[str, Any]:
+    config = _usable(arguments)
     from driving_perception import tune
     from paceline.tune import command
 
-    config = _config(arguments)
     return command.from_arguments(tune.task(config), config, arguments, cli.command_line(PROGRAM))
 
 
 def _levers(arguments: Namespace) -> dict[str, Any]:
+    config = _usable(arguments)
     from driving_perception import levers
     from paceline.levers import command
 
-    config = _config(arguments)
     return command.from_arguments(levers.task(config), config, arguments)
 
 
@@ -101,6 +101,15 @@ def _config(arguments: Namespace) -> Any:
     from driving_perception.config import Config
 
     return cli.load_config(Config, arguments)
+
+
+def _usable(arguments: Namespace) -> Any:
+    """Return the configuration once its device is known to be here: Keras takes seconds to load."""
+    from paceline import device
+
+    config = _config(arguments)
+    device.refuse_unusable(config.train.device)
+    return config
 
 
 def _data_arguments(parser: ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from driving_perception.config import Config
 from driving_perception.splits import Split
-from paceline import budget
+from paceline import budget, warm
 from paceline.budget import Ceiling
 from paceline.pace import Pace, Training
 from paceline.record import Run
@@ -32,6 +32,7 @@ def follow(
     run: Run,
     split: Split,
     *,
+    data_bytes: int,
     ceiling: Ceiling | None,
     target: float | None,
     history: Path | None,
@@ -43,6 +44,7 @@ def follow(
         config: of the run.
         run: the run record.
         split: of the frames.
+        data_bytes: of the frames; what a frozen backbone says of them does not count.
         ceiling: see `train.train`, as for the rest.
         target: of the watched score.
         history: of earlier runs.
@@ -61,6 +63,7 @@ def follow(
         finalise=Measured(REST_SECONDS + FRAME_SECONDS * size * len(split.test), ERROR),
         ceiling=ceiling,
         checkpoint_seconds=config.train.checkpoint_seconds,
+        data=warm.of(0 if config.model.name == "frozen" else data_bytes),
         history=history,
         target=target,
         made=made,

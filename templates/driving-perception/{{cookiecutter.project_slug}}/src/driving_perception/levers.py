@@ -50,6 +50,7 @@ def levers(config: Config) -> list[Lever]:
             "fewer digits",
             without={"train.precision": "float32"},
         ),
+        Lever("input threads", "throughput", {"train.input_threads": "auto"}, without={"train.input_threads": 0}),
         Lever(
             "early stopping",
             "convergence",
@@ -122,6 +123,11 @@ def lasting(config: Config) -> dict[str, Any]:
     return {"train.epochs": 1_000_000, "train.early_stopping_epochs": 0, "train.checkpoint_seconds": 1e6}
 
 
+def refuse_early(config: Config) -> None:
+    """Refuse a device that is not there, before any data are read."""
+    device.refuse_unusable(config.train.device)
+
+
 def task(config: Config) -> Task[Config, Prepared]:
     """Return the project's side; the watched figure is that of the configured task."""
     watched = train.task_of(config.model.task, ("",), (config.data.image_height_px, config.data.image_width_px))
@@ -133,6 +139,7 @@ def task(config: Config) -> Task[Config, Prepared]:
         train=train_once,
         lasting=lasting,
         fewer=fewer,
+        refuse_early=refuse_early,
     )
 
 

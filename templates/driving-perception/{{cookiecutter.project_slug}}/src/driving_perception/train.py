@@ -66,7 +66,10 @@ def train(
             for sentence in split.warnings:
                 run.warn(sentence)
 
-        run.pace = duration.follow(config, run, split, ceiling=ceiling, target=target, history=history, made=made)
+        run.pace = duration.follow(
+            config, run, split, data_bytes=scenes.images.nbytes, ceiling=ceiling, target=target, history=history,
+            made=made,
+        )  # fmt: skip
         after_seconds = run.pace.finalise.seconds
         with Progress({"train": duration.most_epochs(config)}, unit="epoch", after_seconds=after_seconds) as progress:
             network, inputs, taken, fitted = fit(config, scenes, split, run=run, progress=progress)
@@ -124,6 +127,7 @@ def fit(
             seed=settings.seed,
             run=run,
             augment=augment.of(config, task, of_features=network.backbone is not None),
+            workers=settings.workers,
         )
         watched = Batches(
             model.take(inputs, split.validation),
@@ -131,6 +135,7 @@ def fit(
             batch_size=settings.batch_size,
             seed=None,
             run=run,
+            workers=settings.workers,
         )
         optimizers.penalise(network.trained, l2=settings.l2)
         network.trained.compile(

@@ -8,7 +8,9 @@ are left behind before anything is computed.
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,11 +22,11 @@ from driving_perception.config import Config
 from driving_perception.data import Scenes
 from driving_perception.model import Network
 from driving_perception.splits import Split
-from paceline import latency
+from paceline import fit_keras, latency
 from paceline.errors import PacelineError
 from paceline.tune.space import Space
 from paceline.tune.task import Task
-from paceline.tune.trial import Outcome, Trial
+from paceline.tune.trial import Outcome, Own, Trial
 
 LATENCY = "latency"  # the limit's name
 LATENCY_CALLS = 100  # that its 99th percentile is of
@@ -97,17 +99,30 @@ def objective(prepared: Prepared, trial: Trial[Config]) -> Outcome:
     watched = task(config)
     for number, split in enumerate(prepared.folds):
         stage = f"train_{number + 1}"  # each keeps its checkpoints apart
-        network, _, _, _ = train.fit(
+        network, _, taken, fitted = train.fit(
             config, prepared.scenes, split, run=trial.run, progress=trial.progress, stage=stage
         )
         seen = [float(row[watched.monitor]) for row in trial.run.history["rows"] if watched.monitor in row]
         figures.append((max if watched.larger_is_better else min)(seen, default=float("nan")))
+        if not number:
+            trial.offer(Own(figures[0], own_model(config, network, {**taken, "epochs": fitted.epochs})))
         trial.part_ended(figures[-1])
     value = statistics.fmean(figures)
     if LATENCY not in config.tune.limits:
         return Outcome(value)
     p99_ms = frame_p99_ms(network, prepared.scenes)
     return Outcome(value, limits={LATENCY: p99_ms / config.report.latency_budget_ms - 1}, notes={"p99_ms": p99_ms})
+
+
+def own_model(config: Config, network: Network, facts: dict[str, Any]) -> Callable[[Path], dict[str, Any]]:
+    """Return what keeps the network of a fold as `train` keeps one."""
+
+    def save(folder: Path) -> dict[str, Any]:
+        saved = fit_keras.save_model(network.whole(), folder / "model.keras")
+        known = {"name": config.model.name, "task": config.model.task, "classes": network.task.classes}
+        return {**known, **network.state(), **facts, **saved}
+
+    return save
 
 
 def frame_p99_ms(network: Network, scenes: Scenes) -> float:
@@ -136,6 +151,8 @@ def task(config: Config) -> Task[Config, Prepared]:
         objective=objective,
         limits=(LATENCY,),
         train=train_for_good,
+        refuse_early=levers.refuse_early,
+        keeps_models=True,
     )
 
 

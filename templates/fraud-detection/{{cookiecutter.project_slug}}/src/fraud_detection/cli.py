@@ -48,7 +48,7 @@ def _train(arguments: Namespace) -> dict[str, Any]:
 
 
 def _estimate(arguments: Namespace) -> dict[str, Any]:
-    from fraud_detection import train
+    from fraud_detection import duration, train
     from paceline import clock, pace
 
     config = _config(arguments)
@@ -60,6 +60,7 @@ def _estimate(arguments: Namespace) -> dict[str, Any]:
         target=arguments.target,
         what_if=arguments.what_if,
         machine_files=arguments.machine,
+        growth=duration.growth,
     )
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fraud_detection import metrics, model, retrain
+from fraud_detection import metrics, model, retrain, shards
 from fraud_detection.config import Config
 from fraud_detection.examples import Examples
-from paceline import budget
+from paceline import budget, warm
 from paceline.budget import Ceiling
 from paceline.pace import Pace, Training
 from paceline.record import Run
@@ -61,10 +61,32 @@ def follow(
         finalise=after,
         ceiling=ceiling,
         checkpoint_seconds=config.train.checkpoint_seconds,
+        data=warm.of(_read_in_each_pass(run, train_on), resident=train_on.on_disk is None),
         history=history,
         target=target,
         made=made,
     )
+
+
+def growth(config: Config) -> Callable[[float], tuple[float, float]] | None:
+    """Return how a boosting round grows with the rows, by short probes on shares of them; None where that is not asked.
+
+    A network's epoch grows with its steps, which are counted; rows on disk have no shares that are as they are.
+    """
+    if config.model.name != "xgboost" or config.train.external_memory:
+        return None
+    from fraud_detection import levers  # which knows how to train
+    from paceline.levers import row_growth
+
+    found = row_growth.measure(levers.TASK, config)
+    return None if found is None else found.times
+
+
+def _read_in_each_pass(run: Run, train_on: Examples) -> int:
+    """Return the bytes of features that a round goes through, on disk or in memory."""
+    if train_on.on_disk is None:
+        return int(train_on.X.nbytes)
+    return sum(path.stat().st_size for path in shards.folder(run).rglob("*") if path.is_file())
 
 
 def _after(config: Config, run: Run, decide_on: Examples, test_on: Examples, floor: model.Linear) -> Measured:

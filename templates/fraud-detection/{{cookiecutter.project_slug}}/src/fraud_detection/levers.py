@@ -98,7 +98,7 @@ def _of_the_network(config: Config) -> list[Lever]:
 
 def prepare(config: Config) -> Fold:
     """Return the latest fold before the test; see `tune.prepare`."""
-    return tune.prepare(config.model_copy(update={"tune": config.tune.model_copy(update={"folds": 1})}))[0]
+    return tune.prepare(config.model_copy(update={"tune": config.tune.model_copy(update={"folds": 1})})).folds[0]
 
 
 def train(fold: Fold, config: Config, run: Run, progress: Progress) -> None:
@@ -143,4 +143,5 @@ TASK: Task[Config, Fold] = Task(
     train=train,
     lasting=lasting,
     fewer=fewer,
+    refuse_early=model.refuse_early,
 )

@@ -8,6 +8,8 @@ only those labels count that were known by then.
 from __future__ import annotations
 
 import statistics
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,14 +19,26 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from fraud_detection import data, decisions, examples, extras, features, model, train
 from fraud_detection.config import Config
 from fraud_detection.examples import Examples
+from fraud_detection.extras import Encoding
 from fraud_detection.splits import PrequentialSplit
 from paceline.quarantine import Quarantine
 from paceline.ranking import Ranking
 from paceline.tune.space import Space
 from paceline.tune.task import Task
-from paceline.tune.trial import Outcome, Trial
+from paceline.tune.trial import Outcome, Own, Trial
 
-Fold = tuple[Examples, Examples]  # what is trained on, and what it is judged by
+
+@dataclass(frozen=True)
+class Prepared:
+    """What trials share.
+
+    Attributes:
+        folds: what is trained on and what it is judged by, the latest fold first.
+        encoding: of the further columns, as the latest fold's training window has them.
+    """
+
+    folds: list[tuple[Examples, Examples]]
+    encoding: Encoding
 
 
 def space(config: Config) -> Space:
@@ -51,8 +65,8 @@ def space(config: Config) -> Space:
     }
 
 
-def prepare(config: Config) -> list[Fold]:
-    """Return what each of `tune.folds` folds before the test trains on and is judged by, the latest fold first.
+def prepare(config: Config) -> Prepared:
+    """Return what each of `tune.folds` folds before the test trains on and is judged by.
 
     Raises:
         PacelineError: the data cannot be read, or the history is too short for as many folds.
@@ -62,24 +76,44 @@ def prepare(config: Config) -> list[Fold]:
     folds = split.folds(config.tune.folds)
     known = table.filter(pl.col("datetime") < split.test_start)  # the first rows: a fold's row numbers still hold
     plain = features.compute(known, config.data)
-    return [examples.divide(known, extras.learn(known, fold.train).extend(plain, known), fold) for fold in folds]
+    encodings = [extras.learn(known, fold.train) for fold in folds]
+    divided = [
+        examples.divide(known, encoding.extend(plain, known), fold)
+        for encoding, fold in zip(encodings, folds, strict=True)
+    ]
+    return Prepared(divided, encodings[0])
 
 
-def objective(folds: list[Fold], trial: Trial[Config]) -> Outcome:
+def objective(prepared: Prepared, trial: Trial[Config]) -> Outcome:
     """Train on each fold and return the mean average precision, with the cards a day that would be alerted."""
-    config, scores, alerts = trial.config, [], []
+    config, folds, scores, alerts = trial.config, prepared.folds, [], []
     trial.run.device = model.choose_device(config, rows=len(folds[0][0].y), run=trial.run).state()
     for place, (train_on, judged) in enumerate(folds):
         stage = f"fold-{place}"
         fitted = model.fit(config, train_on, judged, stage=stage, run=trial.run, progress=trial.progress)
         logits = fitted.logits(judged.X)
         scores.append(Ranking(judged.y, logits).average_precision(np.ones(len(logits))))
+        if not place:
+            trial.offer(own_model(config, fitted, logits, judged, prepared.encoding, scores[0]))
         trial.part_ended(scores[-1])
         decision = decisions.decide(config.report, logits, judged)
         alerts.append(cards_alerted_a_day(judged, decision.probabilities(logits) >= decision.threshold))
     mean = statistics.fmean(alerts)
     excess = mean / config.report.alert_budget_per_day - 1
-    return Outcome(statistics.fmean(scores), limits={"alert_budget": excess}, notes={"cards_alerted_a_day": mean})
+    return Outcome(statistics.fmean(scores), {"alert_budget": excess}, {"cards_alerted_a_day": mean})
+
+
+def own_model(
+    config: Config, fitted: model.Trained, logits: model.Floats, judged: Examples, encoding: Encoding, value: float
+) -> Own:
+    """Return the model of the latest fold, to be kept as `train` keeps one; it decides by what it was judged by."""
+
+    def save(folder: Path) -> dict[str, Any]:
+        saved = {"name": config.model.name, **fitted.state(), **fitted.save(folder)}
+        decision = decisions.decide(config.report, logits, judged)
+        return saved | {"features": list(judged.names), "extras": encoding.state(), **decision.state()}
+
+    return Own(value, save)
 
 
 def cards_alerted_a_day(judged: Examples, alert: Any) -> float:
@@ -98,7 +132,7 @@ def trainings(config: Config) -> int:
     return len(model.stages(config))
 
 
-TASK: Task[Config, list[Fold]] = Task(
+TASK: Task[Config, Prepared] = Task(
     score="average_precision",
     monitor="validation_average_precision",
     larger_is_better=True,
@@ -109,4 +143,6 @@ TASK: Task[Config, list[Fold]] = Task(
     objective=objective,
     limits=("alert_budget",),
     train=train.train,
+    refuse_early=model.refuse_early,
+    keeps_models=True,
 )

@@ -73,18 +73,19 @@ def _training(config: Any) -> Callable[..., dict[str, Any]]:
 
 
 def _tune(arguments: Namespace) -> dict[str, Any]:
+    config = _usable(arguments)
     from medical_imaging import tune
     from paceline.tune import command
 
-    config = _config(arguments)
-    return command.from_arguments(tune.TASK, config, arguments, cli.command_line(PROGRAM))
+    return command.from_arguments(tune.task(config), config, arguments, cli.command_line(PROGRAM))
 
 
 def _levers(arguments: Namespace) -> dict[str, Any]:
+    config = _usable(arguments)
     from medical_imaging import levers
     from paceline.levers import command
 
-    return command.from_arguments(levers.TASK, _config(arguments), arguments)
+    return command.from_arguments(levers.TASK, config, arguments)
 
 
 def _backbones(arguments: Namespace) -> dict[str, Any]:
@@ -121,6 +122,15 @@ def _config(arguments: Namespace) -> Any:
     from medical_imaging.config import Config
 
     return cli.load_config(Config, arguments)
+
+
+def _usable(arguments: Namespace) -> Any:
+    """Return the configuration once its device is known to be here: Keras takes seconds to load."""
+    from paceline import device
+
+    config = _config(arguments)
+    device.refuse_unusable(config.train.device)
+    return config
 
 
 def _data_arguments(parser: ArgumentParser) -> None:

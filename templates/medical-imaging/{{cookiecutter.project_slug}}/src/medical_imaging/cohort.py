@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+Rows = NDArray[np.int64]
 Task = Literal["multilabel", "multiclass", "segmentation"]
 LESION = "lesion"  # the one class where masks alone tell what is there
 
@@ -65,3 +66,12 @@ class Split:
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
     external: NDArray[np.int64]
+
+
+def rows_of(cohort: Cohort, rows: Rows) -> Cohort:
+    """Return the cohort with these rows alone."""
+    changes: dict[str, Any] = {"items": tuple(cohort.items[row] for row in rows)}
+    for field in fields(cohort):
+        if isinstance(value := getattr(cohort, field.name), np.ndarray):
+            changes[field.name] = np.asarray(value[rows])
+    return replace(cohort, **changes)

@@ -9,7 +9,7 @@ from typing import Any
 from medical_imaging import explain, groups, letters
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Config
-from paceline import budget
+from paceline import budget, warm
 from paceline.budget import Ceiling
 from paceline.pace import Pace, Training
 from paceline.record import Run
@@ -28,6 +28,7 @@ def follow(
     stages: Mapping[str, int],
     after: Measured,
     *,
+    data_bytes: int,
     ceiling: Ceiling | None,
     target: float | None,
     history: Path | None,
@@ -43,6 +44,7 @@ def follow(
         run: the run record.
         stages: the trainings with the most epochs that each can take.
         after: see `after_classifier` and `after_outlines`.
+        data_bytes: of the images; what a frozen backbone says of them is smaller, and does not count.
         ceiling: see `train.train`, as for the rest.
         target: of the watched score.
         history: of earlier runs.
@@ -62,6 +64,7 @@ def follow(
         finalise=after,
         ceiling=ceiling,
         checkpoint_seconds=config.train.checkpoint_seconds,
+        data=warm.of(0 if config.model.name == "frozen" else data_bytes),
         history=history,
         target=target,
         made=made,

@@ -127,11 +127,12 @@ def _fit(
     change = None if stage.startswith("head") else augmenting(settings.augment, flip=settings.flip)
     batches = fit_keras.Batches(
         np.asarray(inputs[train]), targets[train], batch_size=settings.batch_size, seed=settings.seed, run=run,
-        augment=change,
+        augment=change, workers=settings.workers,
     )  # fmt: skip
     watched = fit_keras.Batches(
-        np.asarray(inputs[validation]), targets[validation], batch_size=settings.batch_size, seed=None, run=run
-    )
+        np.asarray(inputs[validation]), targets[validation], batch_size=settings.batch_size, seed=None, run=run,
+        workers=settings.workers,
+    )  # fmt: skip
     fitted = fit_keras.fit(
         network,
         batches,

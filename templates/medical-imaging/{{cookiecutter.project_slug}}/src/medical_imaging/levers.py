@@ -62,6 +62,7 @@ def levers(config: Config) -> list[Lever]:
     if name != "frozen":
         exact = {"train.precision": "float32"}
         found += [
+            Lever("input threads", "throughput", {"train.input_threads": "auto"}, without={"train.input_threads": 0}),
             Lever(
                 "mixed precision", "throughput", {"train.precision": "mixed_bfloat16"}, "fewer digits", without=exact
             ),
@@ -143,4 +144,5 @@ TASK: Task[Config, Prepared] = Task(
     train=train,
     lasting=lasting,
     fewer=fewer,
+    refuse_early=tune.refuse_early,
 )

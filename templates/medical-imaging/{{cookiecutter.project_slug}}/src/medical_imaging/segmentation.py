@@ -46,9 +46,7 @@ def train(
     Images without a mask take no part. The frozen backbone's maps are cached; the threshold is chosen on validation.
     """
     name, seed = config.model.name, config.train.seed
-    if name == "resnet18":
-        raise PacelineError("model.name = 'resnet18' gives no maps to outline from.", "Set model.name = 'frozen'.")
-    device.refuse_unusable(config.train.device)
+    refuse_early(config)
     with record.start(config, runs_folder, name=f"{name}-outlines", command=command, started=started,
                       resume=resume) as run:  # fmt: skip
         with run.phase("data"):
@@ -60,12 +58,7 @@ def train(
 
         with run.phase("build"):
             run.device = fit_keras.prepare(config.train.device, seed=seed, precision=config.train.precision).state()
-            size, channels = config.data.image_size_px, cohort.images.shape[-1]
-            backbone = transfer.backbone(config.model.backbone, image_size_px=size, channels=channels)
-            names = [each for each in decoder.STRIDES if each in backbone.output]
-            shapes = {each: tuple(backbone.output[each].shape[1:]) for each in names}
-            head = decoder.build(shapes, size, dropout=config.model.dropout, seed=seed)
-            network = transfer.attach(backbone, head, names=names)
+            backbone, head, network, names = _build(config, cohort.images.shape[-1])
         rows, settings = np.concatenate([split.test, split.external]), config.report
         with run.phase("score/floor"):
             usual = outlines.usual(masks, split.train, masks.shape)
@@ -74,8 +67,9 @@ def train(
             of_floor = outlines.scores(usual[rows] >= level, masks, split, cohort.patients, settings, seed=seed)
             after = duration.after_outlines(config, cohort, split, run.clock.elapsed() - since)
         run.pace = duration.follow(
-            config, run, _stages(config), after, ceiling=ceiling, target=target, history=history, made=made
-        )
+            config, run, _stages(config), after, data_bytes=cohort.images.nbytes, ceiling=ceiling, target=target,
+            history=history, made=made,
+        )  # fmt: skip
         with Progress(_stages(config), unit="epoch", after_seconds=run.pace.finalise.seconds) as progress:
             epochs = _fit(config, backbone, head, network, names, cohort, masks, split, run, progress)
 
@@ -107,6 +101,50 @@ def train(
         "scores": run.scores,
         "report": str(run.folder / "report.html"),
     }
+
+
+def refuse_early(config: Config) -> None:
+    """Refuse what cannot train here, before any data are read.
+
+    Raises:
+        PacelineError: the network gives no maps, or the device cannot be used.
+    """
+    if config.model.name == "resnet18":
+        raise PacelineError("model.name = 'resnet18' gives no maps to outline from.", "Set model.name = 'frozen'.")
+    device.refuse_unusable(config.train.device)
+
+
+def most_steps(config: Config) -> int:
+    """Return the most epochs of all trainings of a run together; `budget.AUTO` or more where time decides."""
+    return sum(_stages(config).values())
+
+
+def fit(
+    config: Config, cohort: Cohort, masks: NDArray[np.bool_], split: Split, *, run: Run, progress: Progress
+) -> tuple[keras.Model, int]:
+    """Build the configured network and train it, watched by validation; return it with its epochs.
+
+    Args:
+        config: what to train, and how.
+        cohort: the images.
+        masks: of all its rows.
+        split: rows with masks.
+        run: the run record; `run.device` is set.
+        progress: the progress line.
+    """
+    with run.phase("build"):
+        backbone, head, network, names = _build(config, cohort.images.shape[-1])
+    return network, _fit(config, backbone, head, network, names, cohort, masks, split, run, progress)
+
+
+def _build(config: Config, channels: int) -> tuple[keras.Model, keras.Model, keras.Model, list[str]]:
+    """Return the backbone, the decoder, both as one network, and the names of the maps between them."""
+    size, seed = config.data.image_size_px, config.train.seed
+    backbone = transfer.backbone(config.model.backbone, image_size_px=size, channels=channels)
+    names = [each for each in decoder.STRIDES if each in backbone.output]
+    shapes = {each: tuple(backbone.output[each].shape[1:]) for each in names}
+    head = decoder.build(shapes, size, dropout=config.model.dropout, seed=seed)
+    return backbone, head, transfer.attach(backbone, head, names=names), names
 
 
 def _fit(
@@ -170,7 +208,7 @@ def _stage(
         taken = {n: a[rows] for n, a in inputs.items()} if isinstance(inputs, dict) else np.asarray(inputs[rows])
         return fit_keras.Batches(
             taken, masks[rows].astype(np.uint8), batch_size=settings.batch_size, seed=seed, run=run,
-            augment=change if seed is not None else None,
+            augment=change if seed is not None else None, workers=settings.workers,
         )  # fmt: skip
 
     fitted = fit_keras.fit(

@@ -91,8 +91,9 @@ def train(
             after = duration.after_classifier(config, cohort, split, run.clock.elapsed() - since)
         stages = fitting.stages(config)
         run.pace = duration.follow(
-            config, run, stages, after, ceiling=ceiling, target=target, history=history, made=made
-        )
+            config, run, stages, after, data_bytes=cohort.images.nbytes, ceiling=ceiling, target=target,
+            history=history, made=made,
+        )  # fmt: skip
         members = []
         with Progress(stages, unit="epoch", after_seconds=run.pace.finalise.seconds) as progress:
             for number, (learn_on, watch_on) in enumerate(folds):

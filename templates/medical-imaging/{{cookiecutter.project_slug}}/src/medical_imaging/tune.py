@@ -1,13 +1,15 @@
 """Tuning: what may vary, and what a trial is judged by; `paceline.tune` does the rest.
 
 A trial learns from patients of the training and validation parts and is judged by others of them, fold by fold, by the
-mean AUROC. The test's patients and the external site are left behind before anything is computed.
+mean AUROC. The test's patients and the external site are left behind before anything is computed. A model that outlines
+has a search of its own, `tune_outlines`.
 """
 
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,17 +17,16 @@ from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from medical_imaging import data, decisions, fitting, metrics, model, splits, targets, train
-from medical_imaging.cohort import Cohort
+from medical_imaging.cohort import Cohort, Rows, rows_of
 from medical_imaging.config import Config
 from medical_imaging.metrics import Judged
-from paceline import fit_keras
+from paceline import device, fit_keras
 from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 from paceline.tune.space import Space
 from paceline.tune.task import Task
-from paceline.tune.trial import Outcome, Trial
+from paceline.tune.trial import Outcome, Own, Trial
 
-Rows = NDArray[np.int64]
 MOST_CALIBRATION_ERROR = 0.1  # the limit `calibration_error`
 
 
@@ -77,7 +78,7 @@ def prepare(config: Config) -> Prepared:
         PacelineError: the data cannot be read, there are fewer patients than folds, or lesions are to be outlined.
     """
     if config.model.task == "segmentation":
-        raise PacelineError("model.task is 'segmentation', which is not searched.", "Search a classifier.")
+        raise PacelineError("model.task is 'segmentation', and this is of classifiers.", "Take a classifier.")
     cohort = data.load(config.data, config.model.task, Quarantine())
     split = splits.divide(cohort, config.data, config.train.seed)
     known = np.sort(np.concatenate([split.train, split.validation]))
@@ -87,15 +88,6 @@ def prepare(config: Config) -> Prepared:
     everything = np.arange(len(known))
     judges = splits.folds(part, everything, config.tune.folds, config.train.seed)
     return Prepared(part, [(np.setdiff1d(everything, rows), rows) for rows in judges])
-
-
-def rows_of(cohort: Cohort, rows: Rows) -> Cohort:
-    """Return the cohort with these rows alone."""
-    changes: dict[str, Any] = {"items": tuple(cohort.items[row] for row in rows)}
-    for field in fields(cohort):
-        if isinstance(value := getattr(cohort, field.name), np.ndarray):
-            changes[field.name] = np.asarray(value[rows])
-    return replace(cohort, **changes)
 
 
 def objective(prepared: Prepared, trial: Trial[Config]) -> Outcome:
@@ -121,6 +113,8 @@ def objective(prepared: Prepared, trial: Trial[Config]) -> Outcome:
         logits = fitted.logits(config, cohort.images, trial.run)
         offsets = np.log(weights) if settings.loss == "weighted" else np.zeros(len(weights))
         areas.append(_judge(config, cohort, logits, offsets, judge_on, judge_on)["auroc"]["value"])
+        if not number:
+            trial.offer(_own(config, cohort, fitted, logits, offsets, judge_on, areas[-1]))
         trial.part_ended(areas[-1])
         one, other = splits.folds(cohort, judge_on, 2, settings.seed)
         for pair in ((one, other), (other, one)):
@@ -130,12 +124,39 @@ def objective(prepared: Prepared, trial: Trial[Config]) -> Outcome:
     return Outcome(statistics.fmean(areas), limits=limits, notes={"ece": error})
 
 
+def _own(
+    config: Config,
+    cohort: Cohort,
+    fitted: model.Trained,
+    logits: NDArray[np.float64],
+    offsets: NDArray[Any],
+    judge_on: Rows,
+    value: float,
+) -> Own:
+    """Return the model of one fold, to be kept as `train` keeps one; it decides by what it was judged by."""
+
+    def save(folder: Path) -> dict[str, Any]:
+        decision = _decide(config, cohort, logits, offsets, judge_on)
+        known = {"name": config.model.name, "backbone": config.model.backbone, "classes": list(cohort.classes)}
+        return {**known, **fitted.save(folder), **decision.state()}
+
+    return Own(value, save)
+
+
+def _decide(
+    config: Config, cohort: Cohort, logits: NDArray[np.float64], offsets: NDArray[Any], rows: Rows
+) -> decisions.Decision:
+    """Return the calibration and the operating points that some rows settle."""
+    exclusive, truth = config.model.task == "multiclass", targets.to_judge(cohort.labels)
+    return decisions.decide(config.report, logits[rows], truth[rows], offsets, exclusive=exclusive)
+
+
 def _judge(
     config: Config, cohort: Cohort, logits: NDArray[np.float64], offsets: NDArray[Any], decide_on: Rows, judge_on: Rows
 ) -> dict[str, Any]:
     """Return the scores on some rows, calibrated on others."""
     exclusive, truth = config.model.task == "multiclass", targets.to_judge(cohort.labels)
-    decision = decisions.decide(config.report, logits[decide_on], truth[decide_on], offsets, exclusive=exclusive)
+    decision = _decide(config, cohort, logits, offsets, decide_on)
     judged = Judged(
         truth[judge_on],
         decision.probabilities(logits[judge_on]),
@@ -145,6 +166,11 @@ def _judge(
         exclusive,
     )
     return metrics.score(judged, resamples=0, seed=0)
+
+
+def refuse_early(config: Config) -> None:
+    """Refuse a device that is not there, before any data are read."""
+    device.refuse_unusable(config.train.device)
 
 
 def part_steps(config: Config) -> int:
@@ -169,4 +195,15 @@ TASK: Task[Config, Prepared] = Task(
     objective=objective,
     limits=("calibration_error",),
     train=train.train,
+    refuse_early=refuse_early,
+    keeps_models=True,
 )
+
+
+def task(config: Config) -> Task[Config, Any]:
+    """Return the project's side for the configured task."""
+    if config.model.task != "segmentation":
+        return TASK
+    from medical_imaging import tune_outlines
+
+    return tune_outlines.TASK
