@@ -189,7 +189,7 @@ def test_the_best_trials_own_model_is_the_result_where_no_time_is_left(
     assert answer["best_run_is_a_trial"]
     assert "done" == found["status"]
     assert answer["best_value"] == found["scores"]["validation_quality"]["value"]
-    assert "No time was left to train the best settings for good" in found["warnings"][0]
+    assert "Too little time was left to train the best settings for good" in found["warnings"][0]
     assert "has not seen the test" in (tmp_path / "tune" / "study" / "report.html").read_text()
     settings = json.loads((Path(answer["best_run"]) / "model.json").read_text())
     assert answer["settings"]["model.depth"] == settings["model"]["depth"]

@@ -75,8 +75,8 @@ def as_run(
         run.scores = {score: {"value": found["value"]}}
         run.score_notes = {score: "On the data before the test by which the trial was judged."}
         run.warn(
-            f"No time was left to train the best settings for good: this is the model of trial {number} itself, "
-            "which learned from less and has not seen the test. Score it with evaluate, or train its config.toml."
+            "Too little time was left to train the best settings for good: this is the model of trial "
+            f"{number} itself, which learned from less and has not seen the test. Score it with evaluate, or train its config.toml."
         )
     return {
         "run": str(run.folder),

@@ -106,8 +106,8 @@ def lead(facts: Mapping[str, Any]) -> str:
     if facts["limits_exceeded"] != "none":
         text += f" No trial keeps all limits: the best exceeds {', '.join(facts['limits_exceeded'])}."
     if facts["best_run_is_a_trial"]:
-        text += f" No time was left for a final run: the result is the model of trial {facts['best_trial']} itself, "
-        text += "which has not seen the test."
+        text += " Too little time was left for a final run: the result is the model of trial "
+        text += f"{facts['best_trial']} itself, which has not seen the test."
     if facts["best_run_shortened"]:
         text += " The final run was shortened, so that everything ended in time."
     return text
