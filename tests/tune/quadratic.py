@@ -6,12 +6,13 @@ import json
 import os
 import signal
 from pathlib import Path
+from time import sleep
 from typing import Any, Literal
 
 from optuna.distributions import FloatDistribution, IntDistribution
 from pydantic import Field
 
-from paceline import record
+from paceline import clock, record
 from paceline.budget import Ceiling
 from paceline.config import Section
 from paceline.errors import PacelineError
@@ -19,6 +20,8 @@ from paceline.tune.settings import Tune
 from paceline.tune.space import Space
 from paceline.tune.task import Task
 from paceline.tune.trial import Outcome, Own, Trial
+
+MOST_WAIT_SECONDS = 60.0
 
 
 class Time:
@@ -50,7 +53,7 @@ class Train(Section):
     seed: int = 0
     rate: float = Field(0.5, gt=0)
     steps: int = 10
-    behave: Literal["well", "fail", "refuse", "nan", "kill once"] = "well"
+    behave: Literal["well", "fail", "refuse", "nan", "kill once", "wait for another"] = "well"
     marks: str = ""  # a folder, for what a task has to remember beyond a process
 
 
@@ -89,6 +92,11 @@ def objective(prepared: str, trial: Trial[Config]) -> Outcome:
         if not mark.exists():
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+    if config.train.behave == "wait for another":  # process: one may have made all trials before it has started
+        (Path(config.train.marks) / f"here-{os.getpid()}").touch()
+        until = clock.now() + MOST_WAIT_SECONDS
+        while len(list(Path(config.train.marks).glob("here-*"))) < 2 and clock.now() < until:
+            sleep(0.05)
 
     def save(folder: Path) -> dict[str, Any]:
         (folder / "model.json").write_text(json.dumps(config.model_dump(mode="json", exclude={"tune"})))

@@ -47,7 +47,7 @@ def several(quadratic: ModuleType, tmp_path: Path) -> Any:
 @pytest.mark.slow
 def test_two_workers_make_as_many_trials_as_asked_for(several: Any) -> None:
     """Exactly so many, made by two processes, with different settings."""
-    answer, trials = several(12)
+    answer, trials = several(12, behave="wait for another")
     assert 12 == answer["trials"] == len(trials)
     assert 2 == len({trial.user_attrs["worker"] for trial in trials})
     assert 12 == len({trial.params["train.rate"] for trial in trials})
