@@ -76,7 +76,8 @@ def as_run(
         run.score_notes = {score: "On the data before the test by which the trial was judged."}
         run.warn(
             "Too little time was left to train the best settings for good: this is the model of trial "
-            f"{number} itself, which learned from less and has not seen the test. Score it with evaluate, or train its config.toml."
+            f"{number} itself, which learned from less and has not seen the test. Score it with evaluate, or train its "
+            "config.toml."
         )
     return {
         "run": str(run.folder),
