@@ -27,7 +27,7 @@ from paceline.tune.space import Space
 from paceline.tune.task import Task
 from paceline.tune.trial import Outcome, Own, Trial
 
-WATCHED = "loss"  # as `segmentation` watches it
+MONITOR = f"validation_{segmentation.WATCHED}"
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,7 @@ def objective(prepared: Prepared, trial: Trial[Config]) -> Outcome:
         trial.run.folder = whole / f"fold-{number + 1}"  # each keeps its checkpoints apart
         trial.run.folder.mkdir()
         network, epochs = segmentation.fit(config, cohort, masks, split, run=trial.run, progress=trial.progress)
-        monitor = f"validation_{WATCHED}"
-        seen = [float(row[monitor]) for row in trial.run.history["rows"] if monitor in row]
+        seen = [float(row[MONITOR]) for row in trial.run.history["rows"] if MONITOR in row]
         values.append(min(seen, default=float("nan")))
         true, chances = masks[split.validation], outlines.chances(network, cohort.images[split.validation])
         threshold = overlap.best_threshold(chances, true)
@@ -138,8 +137,8 @@ def trainings(config: Config) -> int:
 
 
 TASK: Task[Config, Prepared] = Task(
-    score="overlap_loss",
-    monitor=f"validation_{WATCHED}",
+    score=segmentation.WATCHED,
+    monitor=MONITOR,
     larger_is_better=False,
     space=space,
     part_steps=segmentation.most_steps,
