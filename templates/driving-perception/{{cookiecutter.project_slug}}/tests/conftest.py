@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 os.environ["KERAS_BACKEND"] = "jax"  # before any test imports Keras
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands settle it: see paceline.threads
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("PACELINE_CACHE", str(Path(tempfile.gettempdir()) / "paceline-tests"))  # not the user's
 os.environ["JAX_PLATFORMS"] = "cpu"
 
