@@ -48,8 +48,8 @@ def main() -> None:
                 block(number).write_parquet(payments / f"{number:03}.parquet")
             measured = measure(payments, Path(folder, "runs"))
             print(json.dumps(measured), flush=True)
-            rows = [row for row in rows if row["transactions"] != measured["transactions"]] + [measured]
-            save("scale", {"rounds": ROUNDS, "sizes": sorted(rows, key=lambda row: row["transactions"])})
+            rows = [row for row in rows if row["millions"] != millions] + [{"millions": millions, **measured}]
+            save("scale", {"rounds": ROUNDS, "sizes": sorted(rows, key=lambda row: row["millions"])})
 
 
 def block(number: int) -> pl.DataFrame:
