@@ -42,7 +42,6 @@ Z90 = 1.645
 DRIFT = 0.03  # of a quiet machine's speed; what is measured while probing is added
 CONTENDED = 0.5  # of the logarithm of what waiting for cores costs: others may go, or more of them come
 MOST_DRIFT = 0.25  # steps of milliseconds vary by more, which says nothing about the machine's speed
-MOST_CONTENTION = 0.5  # beyond which it says more of many threads of one's own than of others
 SECOND_LOOK = 0.1  # of the most epochs, when more is known of an early end
 WINDOW_SECONDS = 10.0  # over which a slow-down has to last
 SLOWER = 1.3  # times as long as predicted is worth a warning
@@ -290,7 +289,7 @@ class Pace:
     def _left_seconds(self) -> float:
         assert self.ceiling is not None  # noqa: S101 -- asked for below a ceiling only
         # Other work that holds the cores now will slow what follows as well.
-        slower = 1 / (1 - min(self._contention(), MOST_CONTENTION))
+        slower = contention.slower(self._contention())
         return budget.left_for_training(self.ceiling, self.run.clock.elapsed(), self.finalise.scaled(slower))
 
     def _first(self, stretch: Stretch, probe: Probe) -> float:
@@ -320,7 +319,7 @@ class Pace:
         spent = terms.by_phase(self.run.clock.phases())
         probe = self.probes[self.stage]
         drift = min(MOST_DRIFT, float(np.hypot(DRIFT, probe.step().error))) if probe.blocks else 0.5
-        drift = float(np.hypot(drift, CONTENDED * -np.log1p(-min(self._contention(), MOST_CONTENTION))))
+        drift = float(np.hypot(drift, CONTENDED * np.log(contention.slower(self._contention()))))
         drift = float(np.hypot(drift, warm.COLD_ERROR if self.data.cold() else 0.0))
         building = Measured(self._building * (len(stages) - 1), 0.3)
         return Terms(spent, tuple(stages), self.finalise, building, drift, ends or {})
