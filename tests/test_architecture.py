@@ -38,7 +38,7 @@ FRAMEWORKS = {
         "device",  # asks, inside a function, whether the build knows CUDA
     },
     "dask": {"fit_dask"},
-    "distributed": {"fit_dask"},
+    "distributed": {"cluster"},
 }
 # Tests of what is no module: a subject of the repository as a whole.
 SUBJECTS = {"architecture", "readme", "resume"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -106,51 +105,5 @@ def test_files_that_a_worker_does_not_see_are_an_error(
 ) -> None:
     """Said before training, with what to do."""
     shutil.move(rows.shards.files[0], tmp_path / "elsewhere")
-    with pytest.raises(PacelineError, match=r"does not see 1 of 3 files of training rows. Put the runs on a disk"):
+    with pytest.raises(PacelineError, match=r"does not see 1 of 3 files of rows. Put the runs on a disk"):
         fit(rows, None, cluster.scheduler_address, open_run(tmp_path / "run"))
-
-
-def test_a_worker_of_another_version_is_an_error(cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Named with the package and both versions."""
-    here = fit_dask.versions()
-    answers = iter([here, here | {"xgboost": "1.7.6"}, here | {"xgboost": "1.7.6"}])
-    monkeypatch.setattr(fit_dask, "versions", lambda: next(answers))
-    with pytest.raises(PacelineError, match=r"has xgboost 1.7.6, this machine 3\S+. Install the same lock everywhere"):
-        fit_dask.connect(cluster.scheduler_address)
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:{port}", "not an address", "smtp://127.0.0.1:{port}"])
-def test_a_scheduler_that_cannot_be_reached_is_an_error(address: str) -> None:
-    """Within the time set for it, with how to start one."""
-    with pytest.raises(PacelineError, match=r"No Dask scheduler answers at .* in 1 s: \w+. Start one with 'dask"):
-        fit_dask.connect(address.format(port=free_port()), connect_seconds=1)
-
-
-def test_a_cluster_without_workers_is_an_error() -> None:
-    """A scheduler alone trains nothing."""
-    with (
-        LocalCluster(
-            n_workers=0, processes=False, protocol="tcp://", host="127.0.0.1", dashboard_address=None
-        ) as empty,
-        pytest.raises(PacelineError, match=r"has no worker after 0.2 s. Start some with 'dask worker tcp://"),
-    ):
-        fit_dask.connect(empty.scheduler_address, worker_seconds=0.2)
-
-
-def test_the_waits_leave_time_for_the_error() -> None:
-    """A cluster that cannot be used is reported within a minute."""
-    assert fit_dask.CONNECT_SECONDS + fit_dask.WORKER_SECONDS < 60
-
-
-def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line instead of an import error."""
-    monkeypatch.setattr(fit_dask.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(PacelineError, match=r"Dask is not installed. Install the extra: pip install '.\[dask\]'"):
-        fit_dask.connect("tcp://127.0.0.1:1")

@@ -106,7 +106,7 @@ def boosting(found: dict[str, Any]) -> str:
             "| | of a billion | where it breaks |",
             "|---|---|---|",
             f"| time on this machine | {of * seconds / 3600:.1f} h | not by itself, but with hundreds of rounds the "
-            "training adds to it; reading and features run on one machine only, a cluster takes the rounds alone |",
+            "training adds to it; a cluster takes features and rounds, reading runs on one machine only |",
             f"| memory | {of * gigabytes:.0f} GB | 128 GB hold about {most:.0f} million: the columns that time, cards "
             "and labels are judged by, the days that are evaluated. This breaks first |",
             f"| features on disk | {4 * features * of / 1e3:.0f} GB | no; Parquet packs them further |",

@@ -1,32 +1,25 @@
 """Boosting on a cluster: XGBoost's own distributed training on Dask, on rows that lie in Parquet files.
 
 Every worker reads its files itself, so they must lie where all of them can: a shared or network disk. What travels are
-labels, the histograms of a level (summed over the workers) and the model. `connect` owns what can be wrong with a
-cluster before anything is trained: it is not there, has no worker, or runs other versions.
+labels, the histograms of a level (summed over the workers) and the model.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from paceline import shards
+from paceline import cluster, shards
 from paceline.course import Course
 from paceline.errors import PacelineError
 from paceline.fit_xgboost import LARGER_IS_BETTER, MONITOR_NAMES, Fitted
 from paceline.progress import Progress
 from paceline.record import Run
 from paceline.shards import Labelled
-
-CONNECT_SECONDS = 20  # for the scheduler to answer
-WORKER_SECONDS = 20  # for a first worker to be there
-ALIKE = ("python", "xgboost", "dask", "distributed", "polars", "numpy")
 
 
 def fit(
@@ -63,13 +56,13 @@ def fit(
         PacelineError: the cluster cannot be used, does not see the files, or XGBoost refused.
     """
     with run.phase("build"):
-        client = connect(scheduler)
+        client = cluster.connect(scheduler)
     progress.begin(stage)
     settings = {name: value for name, value in parameters.items() if name != "nthread"} | {"seed": seed}
     metric = str(settings["eval_metric"])
     try:
         with run.phase("build"):
-            _check_files(client, train)
+            cluster.check_files(client, train.shards.files)
             rows = _matrix(client, train, settings)
             watched = [] if validation is None else [(_of_arrays(client, *validation, rows, settings), "validation")]
         with run.phase("train"):
@@ -86,11 +79,8 @@ def fit(
             )
     except xgboost.core.XGBoostError as error:
         raise PacelineError(f"XGBoost refused: {str(error).splitlines()[0]}.", "Check [model] and [train].") from None
-    except (OSError, _killed()) as error:  # a scheduler or a worker that went away
-        raise PacelineError(
-            f"The cluster at '{scheduler}' was lost while it trained: {str(error).splitlines()[0]}.",
-            "See its logs, then start again.",
-        ) from None
+    except cluster.losses() as error:
+        raise cluster.lost(scheduler, error) from None
     finally:
         client.close()
     booster = found["booster"]
@@ -99,90 +89,6 @@ def fit(
     if watched:
         run.history = course.history(stage)
     return Fitted(booster[: course.kept()], course.kept(), course.ended)
-
-
-def connect(address: str, *, connect_seconds: float = CONNECT_SECONDS, worker_seconds: float = WORKER_SECONDS) -> Any:
-    """Return a client of the Dask scheduler at `address`, once a worker is there and all run our versions.
-
-    Raises:
-        PacelineError: Dask is not installed, nothing answers in time, no worker comes, or one has other versions.
-    """
-    if importlib.util.find_spec("distributed") is None:
-        raise PacelineError(
-            f"A cluster is asked for ('{address}'), but Dask is not installed.",
-            "Install the extra: pip install '.[dask]'.",
-        )
-    from distributed import Client
-
-    try:
-        client = Client(address, timeout=connect_seconds)
-    except (OSError, ValueError) as error:
-        raise PacelineError(
-            f"No Dask scheduler answers at '{address}' in {connect_seconds:g} s: {type(error).__name__}.",
-            "Start one with 'dask scheduler', and name it as it names itself, like tcp://10.0.0.1:8786.",
-        ) from None
-    try:
-        client.wait_for_workers(1, timeout=worker_seconds)
-        here = versions()
-        for worker, there in sorted(client.run(versions).items()):
-            for name in ALIKE:
-                if there[name] != here[name]:
-                    raise PacelineError(
-                        f"The worker {worker} has {name} {there[name]}, this machine {here[name]}.",
-                        "Install the same lock everywhere, and start the workers again.",
-                    )
-    except TimeoutError:
-        client.close()
-        raise PacelineError(
-            f"The Dask scheduler at '{address}' has no worker after {worker_seconds:g} s.",
-            f"Start some with 'dask worker {address}'.",
-        ) from None
-    except PacelineError:
-        client.close()
-        raise
-    except Exception as error:  # a worker that does not have this library, say: the class comes from there
-        client.close()
-        raise PacelineError(
-            f"A worker of '{address}' cannot run this project: {str(error).splitlines()[0] or type(error).__name__}.",
-            "Install the project on every worker by the same lock.",
-        ) from None
-    return client
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what must be alike on all machines, as far as it is installed."""
-    import platform
-    from importlib import metadata
-
-    found = dict.fromkeys(ALIKE, "none") | {"python": platform.python_version()}
-    for name in ALIKE[1:]:
-        for package in (name, f"{name}-cpu"):
-            try:
-                found[name] = metadata.version(package)
-            except metadata.PackageNotFoundError:
-                continue
-    return found
-
-
-def _killed() -> type[Exception]:
-    from distributed import KilledWorker
-
-    killed: type[Exception] = KilledWorker
-    return killed
-
-
-def _check_files(client: Any, train: Labelled) -> None:
-    files = [str(file.resolve()) for file in train.shards.files]
-    for worker, missing in client.run(_missing, files).items():
-        if missing:
-            raise PacelineError(
-                f"The worker {worker} does not see {missing:,} of {len(files):,} files of training rows.",
-                "Put the runs on a disk that all machines share: --runs FOLDER.",
-            )
-
-
-def _missing(files: list[str]) -> int:
-    return sum(not Path(file).is_file() for file in files)
 
 
 def _matrix(client: Any, train: Labelled, settings: Mapping[str, Any]) -> Any:

@@ -82,6 +82,37 @@ def test_without_parties_there_are_the_features_of_amount_and_time(run: Run, tmp
     np.testing.assert_array_equal(expected.to_numpy(), found.take(np.arange(len(found))))
 
 
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    """The address of a cluster: two workers in threads of this process."""
+    distributed = pytest.importorskip("distributed", reason="needs the extra dask")
+    with (
+        warnings.catch_warnings(action="ignore"),  # Dask's own
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, protocol="tcp://", dashboard_address=None
+        ) as cluster,
+    ):
+        yield cluster.scheduler_address
+
+
+@pytest.mark.filterwarnings("ignore")  # Dask's own
+def test_the_workers_of_a_cluster_make_the_same_features(
+    config: Data, run: Run, scheduler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every number as here, in however many shares; nothing is made here, and the workers' files are gone."""
+    _, days = shards.load(config, run, Quarantine())
+    expected = shards.compute(days, config, run).take(np.arange(1000))
+    made: list[shards.Share] = []
+    monkeypatch.setattr(shards, "windows", lambda share, make=shards.windows: (made.append(share), make(share))[1])
+    monkeypatch.setattr(shards, "map", None, raising=False)  # what would make them here
+    for part_rows in (10**6, 500):
+        found = shards.compute(days, config, run, part_rows, scheduler)
+        np.testing.assert_array_equal(expected, found.take(np.arange(1000)))
+    assert {"customer_id", "terminal_id", "device_id"} == {share.party for share in made}
+    assert len(made) > 6
+    assert [] == list((shards.folder(run) / "windows").iterdir())
+
+
 def test_training_from_disk_scores_as_in_memory(
     small: Config, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,17 +148,11 @@ def test_what_cannot_be_trained_from_disk_is_refused(changed: dict[str, dict[str
         Config.model_validate(changed)
 
 
-def test_a_cluster_trains_from_the_same_shards(small: Config, tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore")  # Dask's own
+def test_a_cluster_trains_from_the_same_shards(small: Config, scheduler: str, tmp_path: Path) -> None:
     """The whole command's work with a scheduler's address: a run that is done, with the history of its rounds."""
-    distributed = pytest.importorskip("distributed", reason="needs the extra dask")
-    with (
-        warnings.catch_warnings(action="ignore"),  # Dask's own
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, protocol="tcp://", dashboard_address=None
-        ) as cluster,
-    ):
-        changed = {"external_memory": True, "scheduler": cluster.scheduler_address}
-        config = small.model_copy(update={"train": small.train.model_copy(update=changed)})
-        found = record.read(Path(train.train(config, runs_folder=tmp_path, command="")["run"]))
+    changed = {"external_memory": True, "scheduler": scheduler}
+    config = small.model_copy(update={"train": small.train.model_copy(update=changed)})
+    found = record.read(Path(train.train(config, runs_folder=tmp_path, command="")["run"]))
     assert ("done", "select") == (found["status"], found["history"]["stage"])
     assert found["history"]["best_step"] == found["model"]["trees"]

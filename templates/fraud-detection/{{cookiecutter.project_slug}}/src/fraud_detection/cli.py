@@ -125,7 +125,8 @@ def _train_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="boost on the Dask cluster of this scheduler, like tcp://10.0.0.1:8786; --runs must be on a shared disk",
+        help="make features and boost on the Dask cluster of this scheduler, like tcp://10.0.0.1:8786; "
+        "--runs must be on a shared disk",
     )
 
 

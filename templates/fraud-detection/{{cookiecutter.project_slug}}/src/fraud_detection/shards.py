@@ -3,7 +3,7 @@
 In memory stay the columns that time, cards and labels are judged by, some 70 bytes a transaction, and the days that
 are evaluated; features and training rows lie in Parquet files, one a day. The numbers are those of `features.compute`:
 its windows look at one card, one terminal or one device at a time, so each is made from whole cards, terminals or
-devices, a share of them after the other.
+devices, a share of them after the other; the workers of a cluster (`train.scheduler`) make a share each.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from fraud_detection import data, features, files, synthetic
 from fraud_detection.config import Data
-from paceline import shards
+from paceline import cluster, shards
 from paceline.quarantine import Quarantine
 from paceline.record import Run
 from paceline.shards import Shards
@@ -76,39 +77,89 @@ def load(config: Data, run: Run, quarantine: Quarantine) -> tuple[pl.DataFrame, 
     return pl.concat(table, how="diagonal"), days
 
 
-def compute(days: list[Path], config: Data, run: Run, part_rows: int = PART_ROWS) -> Shards:
+@dataclass(frozen=True)
+class Share:
+    """Some of the cards, terminals or devices, whose windows are made at a time.
+
+    Attributes:
+        days: the files of the transactions, whole paths.
+        config: `windows_days` are used.
+        party: the column that names them.
+        part: which share this is, from 0.
+        parts: how many there are.
+        target: the file for what a worker makes of it.
+    """
+
+    days: tuple[Path, ...]
+    config: Data
+    party: str
+    part: int
+    parts: int
+    target: Path
+
+
+def compute(days: list[Path], config: Data, run: Run, part_rows: int = PART_ROWS, scheduler: str = "") -> Shards:
     """Return the features of every transaction in the files of `days`, as `features.compute` gives them, on disk.
 
     Args:
         days: as `load` returns them.
         config: `windows_days` are used.
         run: the features are kept in its folder while it lasts.
-        part_rows: about as many rows are in memory at a time.
+        part_rows: about as many rows are in memory at a time, here or on a worker.
+        scheduler: address of a Dask cluster whose workers make the windows; empty: they are made here.
+
+    Raises:
+        PacelineError: the cluster cannot be used.
     """
-    lazy = pl.scan_parquet(days, row_index_name="row", glob=False)
-    present = lazy.collect_schema().names()
+    present = pl.scan_parquet(days, glob=False).collect_schema().names()
     counts = [int(pl.scan_parquet(day).select(pl.len()).collect().item()) for day in days]
     rows = sum(counts)
-    made = {party: _owned(party, config) for party in PARTIES if party in present}
-    place = {name: index for index, name in enumerate(name for owned in made.values() for name in owned)}
-    scratch = folder(run) / "windows"
+    parties = [party for party in PARTIES if party in present]
+    place = {name: index for index, name in enumerate(name for party in parties for name in _owned(party, config))}
+    (folder(run) / "windows").mkdir(parents=True, exist_ok=True)
+    scratch = folder(run) / "windows" / "all"
     X = np.memmap(scratch, np.float32, "w+", shape=(max(1, len(place)), max(1, rows)))  # a row for each feature
     for name, default in zip(features.DEVICE, (-1.0, 0.0), strict=True):
         if name in place:
             X[place[name]] = default  # of what was not paid with a device
     parts = -(-rows // part_rows)
-    for party, owned in made.items():
-        columns = ["row", *dict.fromkeys((*ALWAYS, *PARTIES[party]))]
-        of_part = pl.col(party).hash() % parts
-        narrow = config.model_copy(update={"windows_days": (1,)}) if party == "device_id" else config
-        for part in range(parts):
-            chosen = lazy.filter(of_part == part, pl.col(party).is_not_null()).select(columns).collect()
-            found, row = features.compute(chosen.drop("row"), narrow), chosen["row"].to_numpy()
-            for name in owned:
-                X[place[name], row] = found[name].to_numpy()
+    whole = tuple(day.resolve() for day in days)
+    asked = [
+        Share(whole, config, party, part, parts, (scratch.parent / f"{party}-{part}.parquet").resolve())
+        for party in parties
+        for part in range(parts)
+    ]
+    for made in _by_workers(scheduler, asked, whole) if scheduler else map(windows, asked):
+        row = made["row"].to_numpy()
+        for name in made.columns[1:]:
+            X[place[name], row] = made[name].to_numpy()
     result = _written(days, counts, X, place, config, folder(run) / "features")
     scratch.unlink()
     return result
+
+
+def windows(share: Share) -> pl.DataFrame:
+    """Return `row`, the number of each row of the share's parties, and the features that are made from all of them."""
+    columns = ["row", *dict.fromkeys((*ALWAYS, *PARTIES[share.party]))]
+    lazy = pl.scan_parquet(list(share.days), row_index_name="row", glob=False)
+    of_share = pl.col(share.party).hash() % share.parts == share.part
+    chosen = lazy.filter(of_share, pl.col(share.party).is_not_null()).select(columns).collect()
+    narrow = share.party == "device_id"  # its features have windows of their own
+    config = share.config.model_copy(update={"windows_days": (1,)}) if narrow else share.config
+    found = features.compute(chosen.drop("row"), config).select(_owned(share.party, share.config))
+    return found.cast(pl.Float32).insert_column(0, chosen["row"])
+
+
+def write_windows(share: Share) -> Path:
+    """Write the `windows` of a share to its file, and say where: a worker's task."""
+    windows(share).write_parquet(share.target, compression="lz4")
+    return share.target
+
+
+def _by_workers(scheduler: str, asked: list[Share], days: tuple[Path, ...]) -> Iterator[pl.DataFrame]:
+    for file in cluster.each(scheduler, write_windows, asked, days):
+        yield pl.read_parquet(file, glob=False)
+        file.unlink()
 
 
 def _owned(party: str, config: Data) -> list[str]:

@@ -83,7 +83,7 @@ def train(
                 X = (
                     encoding.extend(features.compute(table, config.data), table)
                     if days is None
-                    else shards.compute(days, config.data, run)
+                    else shards.compute(days, config.data, run, scheduler=config.train.scheduler)
                 )
             select_on, decide_on = examples.divide(table, X, earlier)
             train_on, test_on = examples.divide(table, X, latest)
