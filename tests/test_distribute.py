@@ -188,6 +188,21 @@ def test_a_host_that_dies_ends_the_others_and_all_go_on_together(pair: list[dict
 
 
 @pytest.mark.slow
+def test_a_host_that_is_told_to_stop_stops_all_with_the_epoch_saved(pair: list[dict[str, str]], tmp_path: Path) -> None:
+    """Both exit with 75, also where all are told, as by a cloud that takes its machines back; one run to go on with."""
+    first, second = (start(tmp_path, EPOCHS="4000", **place) for place in pair)
+    run = wait_for_checkpoint(first, tmp_path)
+    second.send_signal(signal.SIGTERM)
+    time.sleep(0.05)
+    first.send_signal(signal.SIGTERM)
+    stopped = [finished(process, 75) for process in (first, second)]
+    assert ["stopped"] * 2 == [each["status"] for each in stopped]
+    assert stopped[0]["error"] == stopped[1]["error"]
+    assert [str(run.relative_to(tmp_path)), None] == [each.get("run") for each in stopped]
+    assert "SIGTERM" in stopped[0]["error"]
+
+
+@pytest.mark.slow
 def test_hosts_with_other_settings_are_refused(pair: list[dict[str, str]], tmp_path: Path) -> None:
     """Both end, and say what differs."""
     processes = [start(tmp_path, **place, SEED=place[hosts.NUMBER]) for place in pair]

@@ -290,7 +290,7 @@ def start(
                 early = isinstance(error, (PacelineError, KeyboardInterrupt)) or bool(listener.requested)
                 empty = writes and resume is None and early and not _shows(folder)
                 if isinstance(error, Stopped):
-                    error.folder = folder
+                    error.folder = folder if writes else None  # another host's is removed below
                     if empty:
                         error.settle(f"{listener.requested} ended it before training began; there was nothing to save.")
                 raise
