@@ -143,33 +143,12 @@ def test_a_reader_that_breaks_its_promise_is_an_error(tmp_path: Path) -> None:
     assert 3 == images(files, reader, tmp_path / "cache").decoded
 
 
-def test_a_killed_call_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows whose journal reached the disk are not made again; what was torn after them is dropped."""
-    asked: list[int] = []
-    monkeypatch.setattr(cache, "SYNC_SECONDS", -1.0)
-
-    def make(first: int) -> Iterator[dict[str, NDArray[np.int64]]]:
-        asked.append(first)
-        for start in range(first, 6, 2):
-            if start == 4 and len(asked) == 1:
-                with next((tmp_path / "cache").glob(".*.part/x.bin")).open("ab") as torn:
-                    torn.write(b"torn")
-                raise KeyboardInterrupt
-            yield {"x": np.arange(start, start + 2)}
-
-    settings = {"rows": 6, "specs": {"x": (np.int64, ())}, "folder": tmp_path / "cache"}
-    with pytest.raises(KeyboardInterrupt):
-        cache.arrays({"of": "test"}, make, **settings)  # type: ignore[arg-type] # one dictionary for both calls
-    assert list(range(6)) == cache.arrays({"of": "test"}, make, **settings)["x"].tolist()  # type: ignore[arg-type] # the same
-    assert [0, 4] == asked
-
-
 KILLED = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from paceline import cache
-cache.SYNC_SECONDS = -1.0
+from paceline import cache, entries
+entries.SYNC_SECONDS = -1.0
 folder = Path(sys.argv[1])
 def read(file):
     if file.name == "JANE_DOE_30.raw" and not (folder / "again").exists():
@@ -205,35 +184,6 @@ def test_sigkill_costs_only_what_was_not_written(tmp_path: Path) -> None:
     decoded, same = done.stdout.split()
     assert "True" == same
     assert 0 < int(decoded) <= 30
-
-
-def test_a_damaged_entry_is_made_again(tmp_path: Path) -> None:
-    """An entry whose files do not have their sizes, or whose journal is torn, counts as absent."""
-    files = write(tmp_path / "in", 3)
-    images(files, read, tmp_path / "cache")
-    for name, content in (("rows.bin", b"short"), ("entry.json", b"{")):
-        next((tmp_path / "cache").glob(f"*/{name}")).write_bytes(content)
-        mended = images(files, read, tmp_path / "cache")
-        assert (3, [0, 1, 2]) == (mended.decoded, mended.array[:, 0, 0].tolist())
-
-
-def test_the_least_recently_used_entry_makes_room(tmp_path: Path) -> None:
-    """Above the total the entry used longest ago goes, with half-written ones; others and foreign files stay."""
-    files, folder = write(tmp_path / "in", 10), tmp_path / "cache"
-    images(files, read, folder, parameters={"n": 1})
-    (folder / "mine.txt").write_text("not an entry")
-    images(files, read, folder, parameters={"n": 2})
-    for age, entry in enumerate(sorted(folder.glob("*/entry.json"), key=lambda path: path.stat().st_mtime_ns)):
-        os.utime(entry, (1000 + age, 1000 + age))
-        os.utime(entry.with_name("rows.bin"), (1000 + age, 1000 + age))
-    images(files, read, folder, parameters={"n": 1})  # used again: now the second is the oldest
-    images(files, read, folder, parameters={"n": 3}, max_total_bytes=380)
-    reader = Reader()
-    assert 0 == images(files, read, folder, parameters={"n": 1}).decoded
-    assert 0 == images(files, read, folder, parameters={"n": 3}).decoded
-    assert (folder / "mine.txt").exists()
-    assert 10 == images(files, read, folder, parameters={"n": 2}).decoded
-    assert 0 == reader.calls
 
 
 @pytest.mark.slow
