@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paceline import budget, contention, hindsight, pace, warm
+from paceline import budget, contention, hindsight, warm
 from paceline.budget import Ceiling
 from paceline.clock import Clock
 from paceline.config import Section
@@ -188,31 +187,6 @@ def test_no_time_to_train_is_said_at_once(tmp_path: Path) -> None:
     world = World(tmp_path / "run", noisy(0.1, 0.0, 0), seconds=10)
     with pytest.raises(PacelineError, match=r"^--time-budget 10s leaves no time to train: .* takes 10 s\. Give at"):
         world.train()
-
-
-def test_a_prediction_is_one_line(tmp_path: Path) -> None:
-    """How long, between what, done when."""
-    world = World(tmp_path / "run", noisy(0.1, 0.0, 0))
-    world.train()
-    text = pace.line(world.run.predictions[0], datetime(2026, 3, 1, 16, 15))
-    assert text.startswith("predicted: 1 min ")
-    assert "(90 % interval 1 min" in text
-    assert ", done at 16:16" in text
-
-
-def test_an_estimate_ends_the_run_that_it_comes_from(tmp_path: Path) -> None:
-    """As soon as it is made; nothing is left behind."""
-    worlds: list[World] = []
-
-    def train(config: Nothing, *, runs_folder: Path, made: Callable[..., None], **given: object) -> None:
-        worlds.append(World(runs_folder / "run", noisy(0.1, 0.05, 0)))
-        worlds[0].pace.made, worlds[0].pace.history = made, tmp_path
-        worlds[0].train()
-
-    found = pace.estimate_only(train, Nothing(), history=tmp_path)
-    assert 76 == pytest.approx(found["p50_seconds"], rel=0.1)
-    assert worlds[0].reading < 20
-    assert not worlds[0].run.folder.exists()
 
 
 def test_cores_that_others_want_make_it_less_certain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,19 +1,24 @@
 """From the terms of a run's time to a prediction: quantiles, phases, and what simpler rules would have said.
 
-Pure: what was measured comes in, a `Prediction` goes out. `pace` makes one inside every run, before its outcome.
+Pure, but for `say`: what was measured comes in, a `Prediction` goes out. `pace` makes one inside every run, before its
+outcome.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from paceline import hindsight
 from paceline.forecast import Forecast
 from paceline.hindsight import LEVELS, Outcome
+from paceline.report import format as fmt
 from paceline.terms import Terms
 
 DRAWS = 2000
@@ -120,3 +125,24 @@ def baselines(
 
 def _named(seconds: Mapping[int, float]) -> dict[str, float]:
     return {f"p{level:02}_seconds": float(value) for level, value in seconds.items()}
+
+
+def say(prediction: Mapping[str, Any]) -> None:
+    """Print a prediction in one line on standard error."""
+    tqdm.write(line(prediction, datetime.now().astimezone()), file=sys.stderr)  # above the progress line
+
+
+def line(prediction: Mapping[str, Any], now: datetime) -> str:
+    """Return a prediction in one line.
+
+    Args:
+        prediction: as it is in the record.
+        now: when it is said, `made_after_seconds` after the run's start.
+    """
+    middle, low, high = (prediction[f"p{level}_seconds"] for level in ("50", "05", "95"))
+    end = now + timedelta(seconds=middle - prediction["made_after_seconds"])
+    text = f"predicted: {fmt.duration(middle)} in all (90 % interval {fmt.duration(low)} to {fmt.duration(high)})"
+    text += f", done at {end:%H:%M}" if end.date() == now.date() else f", done on {end:%A %H:%M}"
+    if reason := prediction["stopping"].get("abstains"):
+        text += f"; when early stopping ends it is not known yet: {reason}"
+    return f"{text}."

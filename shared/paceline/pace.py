@@ -6,30 +6,22 @@ about every stretch of training, through `run.pace`. It measures nothing itself 
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
-from tqdm import tqdm
 
 from paceline import budget, contention, device, estimate, forecast, hindsight, terms, warm
-from paceline import config as configuration
 from paceline.budget import Ceiling
 from paceline.course import Course
-from paceline.errors import PacelineError
 from paceline.estimate import Prediction
 from paceline.forecast import Forecast
 from paceline.probe import Probe
 from paceline.record import Run
-from paceline.report import format as fmt
 from paceline.stretch import Stretch
 from paceline.terms import Measured, Stage, Terms
 
@@ -45,92 +37,6 @@ MOST_DRIFT = 0.25  # steps of milliseconds vary by more, which says nothing abou
 SECOND_LOOK = 0.1  # of the most epochs, when more is known of an early end
 WINDOW_SECONDS = 10.0  # over which a slow-down has to last
 SLOWER = 1.3  # times as long as predicted is worth a warning
-
-
-class Estimated(Exception):  # noqa: N818 -- not an error: a run that was started for its prediction has made it
-    """The end of a run that was only to be estimated."""
-
-    def __init__(self, prediction: dict[str, Any]) -> None:
-        super().__init__("The run was started to be estimated.")
-        self.prediction = prediction
-
-
-def estimate_only(
-    train: Callable[..., Any],
-    config: BaseModel,
-    *,
-    history: Path,
-    started: float | None = None,
-    target: float | None = None,
-    what_if: Sequence[str] | None = None,
-    machine_files: Sequence[Path] = (),
-    growth: Callable[[Any], Callable[[float], tuple[float, float]] | None] = lambda config: None,
-) -> dict[str, Any]:
-    """Start a run for its prediction alone, and return that.
-
-    Args:
-        train: starts a run; it takes a configuration, and `runs_folder`, `started`, `target`, `history` and `made`.
-        config: of the run.
-        history: the folder of the project's runs.
-        started: the performance counter's reading that counts as zero.
-        target: a score whose time is to be predicted.
-        what_if: also what other conditions would make of it, see `whatif.parse`; None: not asked for.
-        machine_files: machines measured elsewhere, for that.
-        growth: measures how a pass over the data grows with their rows, of a configuration; see
-            `whatif.from_prediction`.
-
-    Raises:
-        PacelineError: the run cannot be started, or was over at once; a change cannot be read.
-    """
-    found, begun = _begin(partial(train, config, started=started, target=target), history)
-    if what_if is None:
-        return found
-
-    def measure(settings: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
-        other = configuration.replace(config, settings, source="--what-if")
-        return _begin(partial(train, other, started=None, target=target), history)
-
-    def grown(settings: Mapping[str, str]) -> Callable[[float], tuple[float, float]] | None:
-        return growth(configuration.replace(config, settings, source="--what-if"))
-
-    from paceline import whatif  # the microbenchmarks load NumPy, OpenCV and the engines
-
-    return {**found, **whatif.from_prediction(found, what_if, machine_files, begun, measure, grown)}
-
-
-def _begin(start: Callable[..., Any], history: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the prediction of a run that is started and left, and its record as far as it went."""
-
-    def made(prediction: dict[str, Any]) -> None:
-        raise Estimated(prediction)
-
-    with tempfile.TemporaryDirectory(prefix="paceline-") as folder:
-        try:
-            start(runs_folder=Path(folder), history=history, made=made)
-        except Estimated as found:
-            return found.prediction, next(iter(hindsight.records(Path(folder))), {})
-    raise PacelineError("The run was over before its time could be predicted.", "Train: it takes no longer than this.")
-
-
-def say(prediction: Mapping[str, Any]) -> None:
-    """Print a prediction in one line on standard error."""
-    tqdm.write(line(prediction, datetime.now().astimezone()), file=sys.stderr)  # above the progress line
-
-
-def line(prediction: Mapping[str, Any], now: datetime) -> str:
-    """Return a prediction in one line.
-
-    Args:
-        prediction: as it is in the record.
-        now: when it is said, `made_after_seconds` after the run's start.
-    """
-    middle, low, high = (prediction[f"p{level}_seconds"] for level in ("50", "05", "95"))
-    end = now + timedelta(seconds=middle - prediction["made_after_seconds"])
-    text = f"predicted: {fmt.duration(middle)} in all (90 % interval {fmt.duration(low)} to {fmt.duration(high)})"
-    text += f", done at {end:%H:%M}" if end.date() == now.date() else f", done on {end:%A %H:%M}"
-    if reason := prediction["stopping"].get("abstains"):
-        text += f"; when early stopping ends it is not known yet: {reason}"
-    return f"{text}."
 
 
 @dataclass(frozen=True)

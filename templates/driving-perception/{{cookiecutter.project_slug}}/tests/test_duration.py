@@ -9,7 +9,7 @@ import pytest
 
 from driving_perception import train
 from driving_perception.config import Config
-from paceline import budget, pace, record
+from paceline import budget, record, rehearsal
 from paceline.budget import Ceiling
 from paceline.errors import PacelineError
 
@@ -30,7 +30,7 @@ def test_a_run_predicts_its_time(run_folders: dict[str, Path]) -> None:
 
 def test_estimating_leaves_no_run(small: Callable[..., Config], tmp_path: Path) -> None:
     """The answer is a prediction; no folder is made where runs are kept."""
-    found = pace.estimate_only(train.train, small(), history=tmp_path)
+    found = rehearsal.estimate(train.train, small(), history=tmp_path)
     assert 0 < found["p05_seconds"] <= found["p50_seconds"] <= found["p95_seconds"]
     assert {"training", "validation", "finalise"} <= set(found["phases"])
     assert [] == list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ import pytest
 
 from medical_imaging import segmentation, train
 from medical_imaging.config import Config, Transfer
-from paceline import budget, fit_keras, pace
+from paceline import budget, fit_keras, rehearsal
 from paceline.budget import Ceiling
 from paceline.errors import PacelineError
 
@@ -45,7 +45,7 @@ def test_estimating_leaves_no_run(task: str, small: Config, tmp_path: Path) -> N
     """The answer is a prediction; no folder is made where runs are kept."""
     config = small.model_copy(update={"model": small.model.model_copy(update={"task": task})})
     start = train.train if task == "multilabel" else segmentation.train
-    found = pace.estimate_only(start, config, history=tmp_path)
+    found = rehearsal.estimate(start, config, history=tmp_path)
     assert 0 < found["p05_seconds"] <= found["p50_seconds"] <= found["p95_seconds"]
     assert {"training", "finalise"} <= set(found["phases"])
     assert [] == list(tmp_path.iterdir())

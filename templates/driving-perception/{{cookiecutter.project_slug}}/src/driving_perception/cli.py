@@ -43,10 +43,10 @@ def _train(arguments: Namespace) -> dict[str, Any]:
 
 def _estimate(arguments: Namespace) -> dict[str, Any]:
     from driving_perception import train
-    from paceline import clock, pace
+    from paceline import clock, rehearsal
 
     config = _config(arguments)
-    return pace.estimate_only(
+    return rehearsal.estimate(
         train.train,
         config,
         history=arguments.runs,

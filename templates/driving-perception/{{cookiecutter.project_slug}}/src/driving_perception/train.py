@@ -16,7 +16,7 @@ from driving_perception.model import Network
 from driving_perception.segmentation import Segmentation
 from driving_perception.splits import Split
 from driving_perception.tasks import Task
-from paceline import device, fit_keras, optimizers, pace, record
+from paceline import device, estimate, fit_keras, optimizers, record
 from paceline.batches import Batches
 from paceline.budget import Ceiling
 from paceline.progress import Progress
@@ -34,7 +34,7 @@ def train(
     ceiling: Ceiling | None = None,
     target: float | None = None,
     history: Path | None = None,
-    made: Callable[[dict[str, Any]], None] = pace.say,
+    made: Callable[[dict[str, Any]], None] = estimate.say,
 ) -> dict[str, Any]:
     """Train the configured network, score it on the test sequences, and leave a run folder with everything about it.
 

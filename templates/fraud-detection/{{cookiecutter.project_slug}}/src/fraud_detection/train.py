@@ -24,7 +24,7 @@ from fraud_detection import (
 from fraud_detection.cards import data_card, model_card
 from fraud_detection.config import Config
 from fraud_detection.splits import PrequentialSplit
-from paceline import pace, record
+from paceline import estimate, record
 from paceline.budget import Ceiling
 from paceline.progress import Progress
 from paceline.quarantine import Quarantine
@@ -40,7 +40,7 @@ def train(
     ceiling: Ceiling | None = None,
     target: float | None = None,
     history: Path | None = None,
-    made: Callable[[dict[str, Any]], None] = pace.say,
+    made: Callable[[dict[str, Any]], None] = estimate.say,
 ) -> dict[str, Any]:
     """Train the configured model, score it on the test days, and leave a run folder with everything about it.
 

@@ -47,13 +47,13 @@ def _train(arguments: Namespace) -> dict[str, Any]:
 
 
 def _estimate(arguments: Namespace) -> dict[str, Any]:
-    from paceline import clock, pace
+    from paceline import clock, rehearsal
 
     def train(config: Any, **given: Any) -> dict[str, Any]:
         return _training(config)(config, **given)  # another task may be asked for by --what-if
 
     config = _config(arguments)
-    return pace.estimate_only(
+    return rehearsal.estimate(
         train,
         config,
         history=arguments.runs,

@@ -16,7 +16,7 @@ from medical_imaging.cards import data_card, model_card
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Config
 from medical_imaging.fitting import most_epochs, tuning_epochs, unheard
-from paceline import device, fit_keras, optimizers, pace, record, transfer
+from paceline import device, estimate, fit_keras, optimizers, record, transfer
 from paceline.budget import Ceiling
 from paceline.errors import PacelineError
 from paceline.progress import Progress
@@ -39,7 +39,7 @@ def train(
     ceiling: Ceiling | None = None,
     target: float | None = None,
     history: Path | None = None,
-    made: Callable[[dict[str, Any]], None] = pace.say,
+    made: Callable[[dict[str, Any]], None] = estimate.say,
 ) -> dict[str, Any]:
     """Train the configured outlining model, score it on the test patients, and leave a run folder; see `train.train`.
 

@@ -27,7 +27,7 @@ from medical_imaging import (
 )
 from medical_imaging.cards import data_card, model_card
 from medical_imaging.config import Config
-from paceline import device, fit_keras, pace, record
+from paceline import device, estimate, fit_keras, record
 from paceline.budget import Ceiling
 from paceline.progress import Progress
 from paceline.quarantine import Quarantine
@@ -43,7 +43,7 @@ def train(
     ceiling: Ceiling | None = None,
     target: float | None = None,
     history: Path | None = None,
-    made: Callable[[dict[str, Any]], None] = pace.say,
+    made: Callable[[dict[str, Any]], None] = estimate.say,
 ) -> dict[str, Any]:
     """Train the configured model, score it on the test patients, and leave a run folder with everything about it.
 
