@@ -5,10 +5,14 @@ They are started by `sh ci/bench`, which puts the library and the template's pac
 
 from __future__ import annotations
 
+import math
 import os
+import statistics
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from scipy.special import stdtrit
 
 from paceline import atomic, device, record
 
@@ -24,3 +28,10 @@ def save(name: str, figures: dict[str, Any]) -> None:
     conditions = {"measured_on": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine, "software": record.software()}
     (ROOT / "ci" / "results").mkdir(exist_ok=True)
     atomic.write_json(ROOT / "ci" / "results" / f"{name}.json", {**conditions, **figures})
+
+
+def interval(values: list[float]) -> dict[str, Any]:
+    """Return the mean of `values` with its 95 % t interval."""
+    half = float(stdtrit(len(values) - 1, 0.975)) * statistics.stdev(values) / math.sqrt(len(values))
+    mean = statistics.fmean(values)
+    return {"value": mean, "low": mean - half, "high": mean + half, "each": values}

@@ -9,9 +9,7 @@ its settings.
 
 from __future__ import annotations
 
-import math
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -20,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial
-from scipy.special import stdtrit
 
 from fraud import SPLIT, TRANSACTIONS
 from fraud_detection import train, tune
 from fraud_detection.config import Config
 from paceline import config
 from paceline.tune import deadline, plan, ranking, search, space, storage
-from results import TEMPLATE, save
+from results import TEMPLATE, interval, save
 
 SEEDS = range(5)
 WARM_SEEDS = range(3)
@@ -179,13 +176,6 @@ def tested(chosen: Config) -> float:
     with tempfile.TemporaryDirectory() as folder:
         answer = train.train(chosen, runs_folder=Path(folder))
     return float(answer["scores"]["average_precision"]["value"])
-
-
-def interval(values: list[float]) -> dict[str, Any]:
-    """Return the mean of `values` with its 95 % t interval."""
-    half = float(stdtrit(len(values) - 1, 0.975)) * statistics.stdev(values) / math.sqrt(len(values))
-    mean = statistics.fmean(values)
-    return {"value": mean, "low": mean - half, "high": mean + half, "each": values}
 
 
 if __name__ == "__main__":
