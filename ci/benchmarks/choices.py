@@ -16,7 +16,7 @@ import xgboost
 from sklearn.metrics import log_loss
 
 from fraud import SPLIT, TRANSACTIONS
-from fraud_detection import data, examples, features, model
+from fraud_detection import boosted, data, examples, features
 from fraud_detection.config import Config
 from fraud_detection.examples import Examples
 from fraud_detection.splits import PrequentialSplit
@@ -36,7 +36,7 @@ def main() -> None:
     table = data.load(settings.data, Quarantine())
     X = features.compute(table, settings.data)
     folds = [examples.divide(table, X, fold) for fold in PrequentialSplit(table, settings.data).folds(3)]
-    rising = model.monotone_constraints(X.columns)
+    rising = boosted.monotone_constraints(X.columns)
     rows = {
         "neither": measure(folds, lambda train_on: {}),
         "scale_pos_weight = honest / frauds": measure(

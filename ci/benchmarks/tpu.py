@@ -31,7 +31,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from driving_perception import config as driving_config
 from driving_perception import model as driving
 from fraud_detection import config as fraud_config
-from fraud_detection import model as fraud
+from fraud_detection import network as fraud
 from fraud_detection.examples import Examples
 from medical_imaging import config as medical_config
 from medical_imaging import model as medical
@@ -89,7 +89,7 @@ def of_fraud() -> Step:
     chosen = config.replace(fraud_config.Config(), {"model.name": "mlp"}, source="the benchmark")
     X = np.random.default_rng(0).random((100, 40), np.float32)
     some = Examples(X, np.zeros(100, np.int8), np.zeros(100), pl.Series(), np.zeros(100, np.int64))
-    network = fraud.build_network(chosen, some)
+    network = fraud.build(chosen, some)
     return "fraud, `mlp`, 40 features", network, ((2048, 40), "float32"), ((2048,), "float32")
 
 

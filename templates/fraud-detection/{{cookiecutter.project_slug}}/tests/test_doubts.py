@@ -11,7 +11,7 @@ import pytest
 from fraud_detection import doubts
 from fraud_detection.decisions import Decision
 from fraud_detection.examples import Examples
-from fraud_detection.model import Linear
+from fraud_detection.linear import Linear
 from paceline import calibrate
 
 MODEL = Linear(np.zeros(1), np.ones(1), np.ones(1), 0.0)

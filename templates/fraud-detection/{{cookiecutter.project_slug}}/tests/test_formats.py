@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import paceline.config
-from fraud_detection import data, examples, extras, features, formats, model, monitor, predict
+from fraud_detection import boosted, data, examples, extras, features, formats, monitor, predict
 from fraud_detection.config import Config
 from fraud_detection.splits import PrequentialSplit
 from fraud_detection.train import train
@@ -204,7 +204,7 @@ def test_ulb_has_no_risk_to_constrain(tmp_path: Path) -> None:
     fold = PrequentialSplit(table, settings.data).final()
     encoded = extras.learn(table, fold.train).extend(features.compute(table, settings.data), table)
     train_on, _ = examples.divide(table, encoded, fold)
-    parameters = model.boosting_parameters(settings, device.cpu_only("cpu", ""), train_on.names)
+    parameters = boosted.parameters(settings, device.cpu_only("cpu", ""), train_on.names)
     assert f"({','.join('0' * train_on.X.shape[1])})" == parameters["monotone_constraints"]
 
 

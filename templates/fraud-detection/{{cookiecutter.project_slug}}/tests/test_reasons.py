@@ -9,10 +9,11 @@ import xgboost
 from polars.testing import assert_frame_equal
 
 from fraud_detection import features, predict
+from fraud_detection.boosted import Boosted
 from fraud_detection.config import Config, Data
 from fraud_detection.decisions import Decision
 from fraud_detection.extras import Encoding
-from fraud_detection.model import Boosted, Linear
+from fraud_detection.linear import Linear
 from fraud_detection.reasons import MOST, describe, explain
 from paceline import calibrate
 

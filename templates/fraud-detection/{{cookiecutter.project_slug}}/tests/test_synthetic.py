@@ -13,8 +13,9 @@ import pytest
 import xgboost
 from sklearn.metrics import average_precision_score
 
-from fraud_detection import data, examples, features, model, synthetic
+from fraud_detection import boosted, data, examples, features, synthetic
 from fraud_detection.config import Config, Data
+from fraud_detection.linear import Linear
 from fraud_detection.population import PORTFOLIOS
 from fraud_detection.splits import PrequentialSplit
 from paceline import device
@@ -152,8 +153,8 @@ def test_default_is_hard_and_worth_more_than_a_straight_line() -> None:
     table = synthetic.generate(config.data)
     fold = PrequentialSplit(table, config.data).final()
     train_on, test_on = examples.divide(table, features.compute(table, config.data), fold)
-    floor = average_precision_score(test_on.y, model.Linear.fit(train_on, l2=config.train.l2).logits(test_on.X))
-    parameters = model.boosting_parameters(config, device.cpu_only("cpu", ""), train_on.names)
+    floor = average_precision_score(test_on.y, Linear.fit(train_on, l2=config.train.l2).logits(test_on.X))
+    parameters = boosted.parameters(config, device.cpu_only("cpu", ""), train_on.names)
     rows = xgboost.QuantileDMatrix(train_on.X, train_on.y, max_bin=config.model.max_bin)
     trees = average_precision_score(test_on.y, xgboost.train(parameters, rows, 80).inplace_predict(test_on.X))
     assert 0.1 < floor < 0.6

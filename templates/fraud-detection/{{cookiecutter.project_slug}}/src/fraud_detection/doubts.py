@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fraud_detection.boosted import Boosted
 from fraud_detection.decisions import Decision
 from fraud_detection.examples import Examples
-from fraud_detection.model import Boosted, Trained
+from fraud_detection.model import Trained
 
 FEW_FRAUDS = 50  # fewer leave every figure to chance: the interval of a recall of one half is then 0.28 wide
 MANY_ALERTS = 0.1  # share of transactions; no team reviews more

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fraud_detection import metrics, model, retrain, shards
+from fraud_detection import metrics, retrain, shards
 from fraud_detection.config import Config
 from fraud_detection.examples import Examples
+from fraud_detection.linear import Linear
 from paceline import budget, warm
 from paceline.budget import Ceiling
 from paceline.pace import Pace, Training
@@ -33,7 +34,7 @@ def follow(
     decide_on: Examples,
     train_on: Examples,
     test_on: Examples,
-    floor: model.Linear,
+    floor: Linear,
     ceiling: Ceiling | None,
     target: float | None,
     history: Path | None,
@@ -89,7 +90,7 @@ def _read_in_each_pass(run: Run, train_on: Examples) -> int:
     return sum(path.stat().st_size for path in shards.folder(run).rglob("*") if path.is_file())
 
 
-def _after(config: Config, run: Run, decide_on: Examples, test_on: Examples, floor: model.Linear) -> Measured:
+def _after(config: Config, run: Run, decide_on: Examples, test_on: Examples, floor: Linear) -> Measured:
     """Return what scoring and the report will take: the bootstrap by a few resamples, the rest by its usual time."""
     probabilities = 1 / (1 + np.exp(-floor.logits(decide_on.X)))
     took = []

@@ -20,6 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fraud_detection import data, examples, extras, features, model
+from fraud_detection.boosted import Boosted
 from fraud_detection.config import Config
 from fraud_detection.examples import Examples
 from fraud_detection.extras import Encoding
@@ -41,7 +42,7 @@ class Earlier:
     """An earlier run: its folder's name, its trees, what they learned from, which rows of the new table those are."""
 
     name: str
-    trained: model.Boosted
+    trained: Boosted
     examples: Examples
     rows: NDArray[np.int64]
 
@@ -81,7 +82,7 @@ def load(config: Config, table: pl.DataFrame, names: list[str]) -> Earlier | Non
             "Name a run of boosted trees with the same data.windows_days and source.",
         )
     saved = found["model"]
-    trained = model.Boosted.load(folder / Path(saved["file"]).name, saved["sha256"], saved["steps"])
+    trained = Boosted.load(folder / Path(saved["file"]).name, saved["sha256"], saved["steps"])
     before = configuration.load(Config, folder / "config.toml")
     old = data.load(before.data, Quarantine())
     split = PrequentialSplit(old, before.data)
@@ -142,7 +143,7 @@ def fit(
     start = earlier.trained if way == "continue" else None
     rows = train_on if way == "continue" else _together(earlier.examples, train_on)
     rounds = steps or model.most_steps(config)
-    return model.Boosted.fit(config, rows, validation, rounds, stage, run, progress, start)
+    return Boosted.fit(config, rows, validation, rounds, stage, run, progress, start)
 
 
 def select(

@@ -23,6 +23,7 @@ from fraud_detection import (
 )
 from fraud_detection.cards import data_card, model_card
 from fraud_detection.config import Config
+from fraud_detection.linear import Linear
 from fraud_detection.splits import PrequentialSplit
 from paceline import estimate, record
 from paceline.budget import Ceiling
@@ -97,7 +98,7 @@ def train(
 
         run.device = model.choose_device(config, rows=train_on.rows, run=run).state()
         with run.phase("score/floor"):  # logistic regression, through the same two folds
-            trial = model.Linear.fit(select_on, l2=config.train.l2)
+            trial = Linear.fit(select_on, l2=config.train.l2)
             choice = decisions.decide(config.report, trial.logits(decide_on.X), decide_on)
         run.pace = duration.follow(
             config,
@@ -132,7 +133,7 @@ def train(
             by_group = groups.of(table, latest.test)
             run.slices = metrics.slices(test_on.y, probabilities, decision.threshold, by_group)
             with run.phase("score/floor"):
-                linear = model.Linear.fit(train_on, l2=config.train.l2)
+                linear = Linear.fit(train_on, l2=config.train.l2)
                 unlabelled = examples.waiting(table, X, latest)
                 choice = decisions.carry_over(choice, trial.logits(unlabelled), linear.logits(unlabelled))
                 floor = choice.probabilities(linear.logits(test_on.X))
