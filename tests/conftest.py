@@ -13,6 +13,8 @@ os.environ["KERAS_BACKEND"] = "jax"  # before any test imports Keras
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands settle it: see paceline.threads
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("PACELINE_CACHE", str(Path(tempfile.gettempdir()) / "paceline-tests"))  # not the user's
+# Programs are compiled once, for all tests and the processes they start: a process has dozens that take 40 ms.
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ["JAX_PLATFORMS"] = "cpu"  # the same bits on every machine
 
 import hypothesis

@@ -83,7 +83,6 @@ def start(folder: Path, *argv: str, devices: int = 1, **environment: str) -> sub
         "PYTHONPATH": str(SHARED),
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        "PACELINE_CACHE": str(folder / "cache"),
         **environment,
     }
     folder.mkdir(parents=True, exist_ok=True)

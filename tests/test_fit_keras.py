@@ -63,12 +63,8 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def on_the_cpu(tmp_path_factory: pytest.TempPathFactory) -> None:
+def on_the_cpu() -> None:
     """Choose the device before anything is computed; the same network is compiled once for all tests."""
-    import jax
-
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     chosen = fit_keras.prepare("cpu", seed=0)
     assert ("cpu", "float32") == (chosen.kind, keras.config.dtype_policy().name)
 

@@ -154,3 +154,23 @@ def test_a_length_changed_between_epochs_is_state_of_the_compiled_step() -> None
         jax.monitoring.unregister_event_duration_listener(note)
     assert [] == compiled
     assert np.array_equal(weights, np.array(model.trainable_variables[0]))
+
+
+def test_trainings_that_differ_in_their_highest_rate_share_a_program() -> None:
+    """So a search over it compiles once; each has its own rate for all that, and another shape is another program."""
+    import jax
+
+    def step(**settings: object) -> tuple[str, float]:
+        """Return the program of an update, and what it takes off a weight whose gradient is 1."""
+        optimizer = optimizers.build(Recipe(warmup_share=0.0, optimizer="sgd", momentum=0.0, **settings))  # type: ignore[arg-type] # of the recipe
+        weight = keras.Variable(np.ones(1, np.float32), name="weight")
+        optimizer.build([weight])
+        state = [variable.value for variable in optimizer.variables]
+        lowered = jax.jit(optimizer.stateless_apply).lower(state, [np.ones(1, np.float32)], [weight.value])
+        (after,), _ = lowered.compile()(state, [np.ones(1, np.float32)], [weight.value])
+        return lowered.as_text(), 1.0 - float(after[0])
+
+    slow, fast = (step(learning_rate=rate, schedule="constant", weight_decay=0.0) for rate in (0.1, 0.2))
+    assert slow[0] == fast[0]
+    assert (0.1, 0.2) == (pytest.approx(slow[1]), pytest.approx(fast[1]))
+    assert slow[0] != step(learning_rate=0.1, schedule="cosine", weight_decay=0.0)[0]

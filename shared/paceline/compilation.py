@@ -13,7 +13,8 @@ from pathlib import Path
 
 from paceline import atomic, device
 
-SHORTEST_SECONDS = 0.2  # compilations that take less are not worth a file
+SHORTEST_SECONDS = 0.2  # compilations that take less are not worth a file, where `SHORTEST` does not say otherwise
+SHORTEST = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"  # JAX's own variable, and in lower case its setting
 
 
 def cache_folder() -> Path:
@@ -32,8 +33,8 @@ def cache_folder() -> Path:
 def keep_programs(backend: str) -> str:
     """Let `backend` keep what it compiles, and return the folder; empty where it keeps nothing.
 
-    JAX alone can. A folder that the user has set for JAX is left as it is, and one that cannot be written costs nothing
-    but the time it would have saved.
+    JAX alone can. A folder that the user has set for JAX is left as it is, so is the time from which on a compilation
+    is kept, and a folder that cannot be written costs nothing but the time it would have saved.
     """
     if backend != "jax":
         return ""
@@ -51,5 +52,6 @@ def keep_programs(backend: str) -> str:
     if not writable:
         return ""
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", SHORTEST_SECONDS)
+    if SHORTEST not in os.environ:
+        jax.config.update(SHORTEST.lower(), SHORTEST_SECONDS)
     return str(folder)

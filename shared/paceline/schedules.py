@@ -2,7 +2,8 @@
 
 `factor` and `plateau_scale` are pure functions; `Schedule` is the thin Keras object around them. What may change
 (where the training ends, the scale that a plateau or a rollback lowers) are variables of the optimizer: the compiled
-step reads them as state, so changing one compiles nothing anew, and a checkpoint holds them.
+step reads them as state, so changing one compiles nothing anew, and a checkpoint holds them. The highest rate is one
+too: trainings that differ in it alone, as those of a search, share a program.
 """
 
 from __future__ import annotations
@@ -94,16 +95,18 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
     def attach(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Put what may change while training among the variables of `optimizer`, which has this schedule."""
         self.optimizer = optimizer
-        self.scale, self.from_update, self.from_progress, self.to_update = (
+        values = {"highest_rate": self.learning_rate, "scale": 1.0}
+        values |= {"from_update": 0.0, "from_progress": 0.0, "to_update": 1.0}
+        self.highest_rate, self.scale, self.from_update, self.from_progress, self.to_update = (
             optimizer.add_variable((), keras.initializers.Constant(value), "float32", name=name)
-            for name, value in {"scale": 1.0, "from_update": 0.0, "from_progress": 0.0, "to_update": 1.0}.items()
+            for name, value in values.items()
         )
 
     def __call__(self, step: Any) -> Any:
         """Return the learning rate of the optimizer's step `step`; several micro-batches make one update."""
         update = ops.cast(step // (self.optimizer.gradient_accumulation_steps or 1), "float32")
         progress = self._progress(update + 0.5, self.from_update, self.from_progress, self.to_update)
-        return self.learning_rate * self.scale * factor(self.name, progress, warmup_share=self.warmup_share)
+        return self.highest_rate * self.scale * factor(self.name, progress, warmup_share=self.warmup_share)
 
     def end_at(self, update: int, *, now: int = 0) -> None:
         """Let the schedule reach its end after `update` updates, of which `now` are done: the rest is compressed.

@@ -67,6 +67,8 @@ def test_a_project_of_ones_own_as_the_readme_makes_it(
     ):
         subprocess.run(command, cwd=copy, env=environment, check=True)
     environment["PATH"] = os.pathsep.join([str(venv / "bin"), "/usr/local/bin", "/usr/bin", "/bin"])
+    environment["PIP_COMPILE"] = "0"  # bytecode of what is imported alone, and as it is imported
+    del environment["PYTHONDONTWRITEBYTECODE"]
     environment["PYTEST_ADDOPTS"] = "-k test_cli"  # `test_workflow` runs all of a generated project's tests
     done = subprocess.run(
         ["bash", "-e", "-c", block], cwd=copy, env=environment, capture_output=True, text=True, check=False

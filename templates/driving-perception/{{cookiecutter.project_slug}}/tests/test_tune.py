@@ -81,6 +81,8 @@ def test_a_search_ends_with_a_run_and_keeps_the_limit(small: Callable[..., Confi
     changes: dict[str, Any] = {
         "tune": Tune(sampler="grid", vary=("train.learning_rate=0.001,0.003",), repeats=0, limits=("latency",)),
         "report": config.report.model_copy(update={"latency_budget_ms": 1e6}),
+        # Weights of the classes are constants of the program, others in each fold: without them it is compiled once.
+        "train": config.train.model_copy(update={"class_weights": "none"}),
     }
     answer = command.tune(
         tune.task(config), config.model_copy(update=changes), runs_folder=tmp_path / "runs", folder=tmp_path / "tune"
