@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from itertools import product
 from typing import Any
 
@@ -21,6 +22,7 @@ from paceline.pace import Pace, Training
 from paceline.progress import Progress
 from paceline.record import Run
 from paceline.terms import Measured
+from paceline.writer import Writer
 
 ROWS, BATCH, EPOCHS = 96, 16, 5
 SEED = 4  # of the order of the rows
@@ -131,26 +133,23 @@ def test_a_killed_training_ends_with_the_same_bits(
 
 
 @pytest.mark.parametrize(
-    ("epoch_seconds", "save_seconds", "saved"),
+    ("epoch_seconds", "writing_seconds", "saved"),
     [
-        pytest.param(6.0, 3.0, [1, 2, 3, 4, 5], id="long epochs, each"),
-        pytest.param(2.0, 0.009, [3, 4, 5], id="cheap checkpoints, each once the cost is known"),
-        pytest.param(2.0, 0.03, [3, 5], id="dear checkpoints, after six seconds and at the end"),
+        pytest.param(1.0, 3.0, [1, 2, 3, 4, 5], id="epochs of a second, each"),
+        pytest.param(0.3, 0.002, [1, 2, 3, 4, 5], id="short ones, each where that takes no hundredth of them"),
+        pytest.param(0.3, 0.005, [1, 3, 5], id="shorter than a hundred times the writing, after that"),
+        pytest.param(0.3, 3.0, [1, 5], id="dear checkpoints, after a second and at the end"),
     ],
 )
 def test_when_the_end_of_an_epoch_is_saved(
     epoch_seconds: float,
-    save_seconds: float,
+    writing_seconds: float,
     saved: list[int],
     open_run: Callable[..., Run],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A kill costs one epoch of five seconds or more, by a clock that the test moves."""
-    time, found, save = [0.0], [], checkpoint.save
-
-    def saving(*arguments: Any) -> Any:
-        time[0] += save_seconds
-        return save(*arguments)
+    """A kill costs one epoch, or a second of shorter ones where saving takes much, by a clock that the test moves."""
+    time, found = [0.0], []
 
     def observe(stretch: Stretch) -> None:
         if stretch.kind == "validation":
@@ -158,11 +157,71 @@ def test_when_the_end_of_an_epoch_is_saved(
         if stretch.kind == "checkpoint":
             found.append(stretch.epoch)
 
-    monkeypatch.setattr(checkpoint, "save", saving)
+    monkeypatch.setattr(Writer, "seconds_each", lambda writer: writing_seconds if found else None)
     run = open_run()
     run.clock = Clock(read=lambda: time[0])
     fit(build(Recipe()), run, checkpoints=30.0, observe=observe)
     assert saved == found
+
+
+def test_a_snapshot_is_not_changed_by_later_steps(
+    open_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """What is written while the training goes on, here after its end, is the state when the epoch ended, to the bit."""
+    recipe, written, over = RECIPES["averaged"], {}, threading.Event()
+
+    def save(folder: Any, step: int, files: Mapping[str, bytes]) -> None:
+        written[step] = files
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    monkeypatch.setattr(checkpoint, "due_after", lambda *_, **__: 0.0)
+    fit(build(recipe), open_run(tmp_path / "at once"), patience=1)
+    expected, put = dict(written), Writer.put
+    written.clear()
+
+    def held(writer: Writer, step: int, files: Any) -> None:
+        put(writer, step, lambda: over.wait(60) and files())
+        if step == EPOCHS:
+            over.set()
+
+    monkeypatch.setattr(Writer, "put", held)
+    fit(build(recipe), open_run(tmp_path / "held"), patience=1, checkpoints=30)
+    assert {1, EPOCHS} == set(written), "the first was in the thread's hands, and the last replaced those that waited"
+    for step, files in written.items():
+        for name in ("variables.npz", "best.npz"):
+            assert expected[step][name] == files[name]
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_training(
+    open_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """A full disk is met in the thread; the error is the training's, and what was saved before is resumed from."""
+    recipe, save = RECIPES["averaged"], checkpoint.save
+    straight = build(recipe)
+    fit(straight, open_run(tmp_path / "straight"))
+
+    def full(folder: Any, step: int, files: Any) -> Any:
+        if step == 3:
+            raise OSError(28, "No space left on device")
+        return save(folder, step, files)
+
+    monkeypatch.setattr(checkpoint, "due_after", lambda *_, **__: 0.0)
+    monkeypatch.setattr(checkpoint, "save", full)
+    run, put = open_run(tmp_path / "full"), Writer.put
+
+    def settled(writer: Writer, step: int, files: Any) -> None:
+        put(writer, step, files)
+        with writer._changed:  # so that no snapshot is replaced, however short the epochs
+            writer._changed.wait_for(lambda: not writer._busy and writer._waiting is None)
+
+    monkeypatch.setattr(Writer, "put", settled)
+    with pytest.raises(OSError, match="No space left on device"):
+        fit(build(recipe), run, checkpoints=30)
+    assert "00000002" == max(path.name for path in (run.folder / "checkpoints" / "select").iterdir())
+    monkeypatch.setattr(checkpoint, "save", save)
+    resumed = build(recipe)
+    fit(resumed, open_run(tmp_path / "full"), checkpoints=30)
+    assert_same(state(straight), state(resumed))
 
 
 def test_averaged_weights_are_what_is_validated_and_kept(open_run: Callable[..., Run], tmp_path: Any) -> None:

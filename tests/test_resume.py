@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from paceline import checkpoint, stop
 from paceline import config as configuration
-from paceline import stop
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = (ROOT / "shared", *ROOT.glob("templates/*/*/src"))
@@ -42,7 +42,6 @@ IMAGES = {
     "train.device": "cpu",
     "train.epochs": 60,
     "train.early_stopping_epochs": 30,
-    "train.checkpoint_seconds": 0.0,
     "report.resamples": 0,
     "report.heatmaps": 0,
 }
@@ -53,7 +52,6 @@ MLP = SMALL | {
     "train.epochs": 40,
     "train.early_stopping_epochs": 12,
     "train.batch_size": 512,
-    "train.checkpoint_seconds": 0.0,
 }
 
 
@@ -266,3 +264,56 @@ def test_images_killed_in_any_stage_end_in_the_same_weights(
     assert straight["scores"] == resumed["scores"]
     record = json.loads(next(killed.glob("*/run.json")).read_text())
     assert len(points) == len(record["earlier_sessions"])
+
+
+EPOCH_BY_EPOCH = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from pydantic import BaseModel
+from paceline import clock, fit_keras, progress, record
+fit_keras.prepare("cpu", seed=0)
+import keras
+class Nothing(BaseModel):
+    pass
+run = record.Run(Path(sys.argv[1]), Nothing(), clock.Clock())
+x = np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
+def slowly(x, y, generator):
+    time.sleep(0.12)
+    return x + generator.normal(0, 0.1, x.shape).astype(x.dtype), y
+model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8), keras.layers.Dropout(0.3), keras.layers.Dense(1)])
+model.compile("adam", "mse")
+batches = fit_keras.Batches(x, x[:, :1], batch_size=8, seed=1, run=run, augment=slowly, workers=1)
+told = lambda stretch: stretch.kind == "epoch" and print(stretch.epoch, flush=True)
+with progress.Progress({"fit": 12}, unit="epoch") as line:
+    fit_keras.fit(model, batches, None, epochs=12, early_stopping_epochs=0, monitor="loss", larger_is_better=False,
+        checkpoint_seconds=30, stage="fit", run=run, progress=line, observe=told)
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_costs_one_epoch_at_most(tmp_path: Path) -> None:
+    """SIGKILL at random moments of epochs of about a second: all but the last that had ended are resumed from."""
+    chance = random.Random(str(tmp_path))  # noqa: S311 -- where to kill, not a secret; other moments in every test run
+    ended = saved = 0
+    for until in (2, 5, 8, 12):
+        with subprocess.Popen(
+            [sys.executable, "-c", EPOCH_BY_EPOCH, str(tmp_path)],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "shared")},
+            text=True,
+            stdout=subprocess.PIPE,
+        ) as process:
+            assert process.stdout is not None
+            first = ended = int(process.stdout.readline())
+            for line in process.stdout:
+                ended = int(line)
+                if ended == until < 12:
+                    time.sleep(chance.uniform(0, 1.2))
+                    process.send_signal(signal.SIGKILL)
+        assert saved + 1 == first, "it goes on where the checkpoint was"
+        found, damaged = checkpoint.latest(tmp_path / "checkpoints" / "fit")
+        assert found is not None
+        assert [] == damaged
+        assert ended - 1 <= (saved := found.step)
+    assert 0 == process.returncode
+    assert 12 == ended == saved

@@ -140,3 +140,24 @@ def test_the_backbone_that_knows_photographs_ranks_first(tmp_path: Path) -> None
     assert best["low"] <= best["value"] <= best["high"] <= 1.0
     assert best["value"] > other["value"]
     assert rows[0]["seconds"] > 0
+
+
+def test_backbones_are_ranked_by_pixels_for_outlines(tmp_path: Path) -> None:
+    """As many of each class, the same for all candidates, without those left out; a class that maps show is found."""
+    generator, size = np.random.default_rng(0), 64
+    classes = np.repeat(np.repeat(generator.integers(0, 4, (40, 4, 4)) == 0, 16, axis=1), 16, axis=2).astype(np.int8)
+    waves = 60 * np.sin(np.arange(size) * 1.6)
+    images = generator.normal(120, 15, (40, size, size)) + classes * waves[:, None] + (1 - classes) * waves[None, :]
+    images = np.clip(images, 0, 255).astype(np.uint8)[..., None]
+    classes[:, :16] = -1
+    rows = transfer.rank_maps(
+        ["hub:absent", "none", "efficientnet-lite0"], images, classes, image_size_px=size, folder=tmp_path
+    )
+    assert {"none", "efficientnet-lite0"} == {row["backbone"] for row in rows[:2]}
+    assert rows[0]["logme"] >= rows[1]["logme"]
+    middles = classes[:, 8::16, 8::16]
+    assert {2 * int((middles == 1).sum())} == {row["pixels"] for row in rows[:2]}
+    assert all(row["probe"]["value"] > 0.9 for row in rows[:2] if row["backbone"] == "efficientnet-lite0")
+    assert "keras-hub" in rows[2]["error"]
+    with pytest.raises(PacelineError, match="of one class only"):
+        transfer.rank_maps(["none"], images, np.zeros_like(classes), image_size_px=size, folder=tmp_path)

@@ -17,8 +17,8 @@ from paceline import atomic
 from paceline.errors import PacelineError
 
 KEPT = 2
-LONG_EPOCH_SECONDS = 5.0  # an epoch from this on is never lost once it is over, whatever saving it takes
-COST_SHARE = 0.005  # of the time since the last one that a checkpoint may take to be no burden
+LONG_EPOCH_SECONDS = 1.0  # every epoch from this on is saved, whatever saving it takes
+COST_SHARE = 0.01  # of the time since the last one that the writing of a checkpoint may take of a processor
 ASIDE = ".aside.tmp"  # ends the name of a step that is being replaced
 
 
@@ -30,24 +30,24 @@ class Checkpoint:
     files: Mapping[str, bytes]
 
 
-def due_after(every_seconds: float, *, epoch_seconds: float, save_seconds: float | None) -> float:
+def due_after(every_seconds: float, *, epoch_seconds: float, writing_seconds: float | None) -> float:
     """Return how many seconds after the last checkpoint the end of an epoch is to be saved.
 
-    A kill costs the epoch under way and, where epochs take less than five seconds, what was done before it since the
-    last checkpoint: at most `every_seconds`, 200 times what saving takes, and five seconds until that is known. A
-    checkpoint of 10 ms so leaves two seconds to lose.
+    Every epoch is, so that a kill costs one at most, but for those shorter than a second and than a hundred times the
+    processor time of writing a checkpoint, which would take more than a hundredth of the training: of these a kill
+    costs what was done in that time. A network whose checkpoint takes 4 ms so has 0.4 seconds to lose, or an epoch.
 
     Args:
         every_seconds: the most, as configured.
         epoch_seconds: what the epoch took that has ended.
-        save_seconds: what the last checkpoint took; None before there is any.
+        writing_seconds: the processor time of writing a checkpoint; None before there is any.
 
-    >>> due_after(30, epoch_seconds=8, save_seconds=2.0), due_after(30, epoch_seconds=0.5, save_seconds=0.01)
-    (0.0, 2.0)
+    >>> due_after(30, epoch_seconds=1, writing_seconds=0.5), due_after(30, epoch_seconds=0.2, writing_seconds=0.004)
+    (0.0, 0.4)
     """
-    if epoch_seconds >= LONG_EPOCH_SECONDS:
+    if epoch_seconds >= LONG_EPOCH_SECONDS or writing_seconds is None:
         return 0.0
-    return min(every_seconds, LONG_EPOCH_SECONDS if save_seconds is None else save_seconds / COST_SHARE)
+    return min(every_seconds, LONG_EPOCH_SECONDS, writing_seconds / COST_SHARE)
 
 
 def save(folder: Path, step: int, files: Mapping[str, bytes]) -> Path:

@@ -18,6 +18,7 @@ OUTSIDE = "other"  # the name of the time that no span claims
 
 
 now = time.perf_counter  # seconds from an arbitrary origin; itself, since short steps read it often
+thread_seconds = time.thread_time  # of the processor, that the calling thread has used
 
 
 def process_start() -> float:

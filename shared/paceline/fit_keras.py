@@ -99,9 +99,10 @@ def fit(
 
     The weights of the best epoch are put back at the end where stopping early was asked for; with an EMA, averaged
     weights are what is validated and kept. SIGTERM and Ctrl-C end it at the end of the epoch, or after 5 s within it; a
-    later call in the same folder goes on from the last epoch saved, on a CPU to the same bits. Epochs of five seconds
-    or more are saved as they end, so that a SIGKILL costs one at most; of shorter ones it costs seconds, see
-    `checkpoint.due_after`.
+    later call in the same folder goes on from the last epoch saved, on a CPU to the same bits. Every epoch is saved
+    as it ends, by a thread while the next one goes on, so that a SIGKILL costs the epoch under way and at most one that
+    had ended, or those that ended while one checkpoint was written. Where that took more than a hundredth of a
+    processor, epochs of less than a second are saved less often: see `checkpoint.due_after`.
 
     Where `run.pace` holds the run below a ceiling, training may end sooner, within an epoch too, with its schedule
     compressed to that end.
@@ -119,7 +120,8 @@ def fit(
         early_stopping_epochs: epochs without a better score that end training; 0 goes through all.
         monitor: the name of a compiled metric, or `loss`.
         larger_is_better: of `monitor`.
-        checkpoint_seconds: the most between two checkpoints, and the epoch under way; see `checkpoint.due_after`.
+        checkpoint_seconds: the most between two checkpoints, and the epoch under way; see `checkpoint.due_after`. With
+            0 every epoch is on the disk before the next one begins.
         stage: the name of this training below `checkpoints/` and in the progress line.
         run: gets the history, the time by phase and the warnings; its folder is where an earlier session's
             checkpoints are looked for.
@@ -130,6 +132,7 @@ def fit(
 
     Raises:
         Stopped: a signal asked for the end.
+        OSError: a checkpoint could not be written.
         PacelineError: the loss diverged too often, memory does not suffice for one example, or `tensorboard` asks for
             an extra that is not installed; of several hosts one has other data, has gone, or its memory does not
             suffice.
@@ -156,6 +159,7 @@ def fit(
         for batches in (train, validation) if validation is not None else (train,):
             stack.callback(batches.close)
         listener = stack.enter_context(Listener(training.record_overdue))
+        stack.callback(training.finish_writing)
         stack.enter_context(run.phase("train"))
         watch = Watch(
             training,

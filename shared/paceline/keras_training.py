@@ -1,7 +1,8 @@
 """What of a Keras training survives an interruption: all its variables, its course, what it had to give up.
 
 A `Training` holds the state at the end of the last good epoch in memory, as arrays of its own (a backend reuses the
-buffers of variables). Checkpoints are written from it, and a rollback goes back to it.
+buffers of variables). No array is changed once it is there: the next epoch's state is other arrays. So checkpoints are
+written from it while training goes on (see `writer`), and a rollback goes back to it.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from paceline.errors import PacelineError
 from paceline.record import Run
 from paceline.recovery import Diverged, Recovery
 from paceline.tensorboard import Events
+from paceline.writer import Writer
 
 device.keras_backend()  # settles it before Keras looks for one
 
 import keras  # noqa: E402 -- after its backend
 
+RECORD_SECONDS = 5.0  # between two writings of the run record while a training goes on
 FILES = ("course.json", "recovery.json", "variables.npz", "best.npz")  # of a checkpoint
 
 
@@ -72,7 +75,8 @@ class Training:
             self.schedule.end_at(epochs * len(train) // self.recovery.micro_batches)
         run.forget(stage, self.course.step)
         self.state = _copies(self._variables())
-        self.saved_at, self.saved_epoch = run.clock.elapsed(), self.course.step
+        self.writer = Writer(self.folder, written=self.course.step)
+        self.saved_at = self.recorded_at = run.clock.elapsed()
 
     def epoch_ended(self, logs: dict[str, float]) -> None:
         """Take in the scores of an epoch and decide whether it was the last.
@@ -165,28 +169,48 @@ class Training:
         )
         self.save()
 
-    def save(self) -> None:
-        """Write a checkpoint of the last good epoch, and the run record as it stands; of several hosts, the first."""
-        if self.spread.host == 0:
-            self._write()
-        self.saved_at, self.saved_epoch = self.run.clock.elapsed(), self.course.step
+    def save(self, *, wait: bool = True) -> None:
+        """Write a checkpoint of the last good epoch, and what the run has logged; of several hosts, the first.
 
-    def _write(self) -> None:
+        Args:
+            wait: whether it is on the disk when this returns, and the run record too; else it is written while
+                training goes on, and the record every few seconds.
+
+        Raises:
+            OSError: this checkpoint, or one before it, could not be written.
+        """
+        if self.spread.host == 0:
+            with self.run.phase("checkpoint"):
+                self._hand_over()
+                if wait:
+                    self.writer.wait()
+                if wait or self.run.clock.elapsed() - self.recorded_at >= RECORD_SECONDS:
+                    self.run.save()
+                    self.recorded_at = self.run.clock.elapsed()
+        else:
+            self.writer.written = self.course.step  # by the first
+        self.saved_at = self.run.clock.elapsed()
+
+    def _hand_over(self) -> None:
+        self.run.write_metrics()  # first: what is logged of steps beyond a checkpoint is dropped, what is not, lost
+        state, best = self.state, self.best
+        texts = {"course.json": self.course.dump(), "recovery.json": self.recovery.dump()}
+
+        def files() -> dict[str, bytes]:
+            return {"variables.npz": _pack(state), **texts} | ({"best.npz": _pack(best)} if best else {})
+
+        self.writer.put(self.course.step, files)
+
+    def finish_writing(self) -> None:
+        """Let the last checkpoint come to its end, also where training ended in an error; say so where it failed."""
         with self.run.phase("checkpoint"):
-            files = {
-                "variables.npz": _pack(self.state),
-                "course.json": self.course.dump(),
-                "recovery.json": self.recovery.dump(),
-            }
-            if self.best:
-                files["best.npz"] = _pack(self.best)
-            checkpoint.save(self.folder, self.course.step, files)
-            self.run.save()
+            if failure := self.writer.close():
+                self.run.warn(f"The last checkpoint could not be written: {failure}.")
 
     def record_overdue(self) -> None:
         """Close the record from another thread while a step does not return."""
         self.run.status = "stopped"
-        self.run.error = f"A signal ended it in epoch {self.course.step + 1}; {self.saved_epoch} epochs are saved."
+        self.run.error = f"A signal ended it in epoch {self.course.step + 1}; {self.writer.written} epochs are saved."
         self.run.save()
 
     def swap_averages(self) -> None:

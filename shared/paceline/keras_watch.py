@@ -34,7 +34,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
     Args:
         training: what is told.
         end: is given the epochs done and returns the epoch, or part of one, at which training is to end.
-        checkpoint_seconds: the most between two checkpoints, and the epoch under way; see `checkpoint.due_after`.
+        checkpoint_seconds: the most between two checkpoints, and the epoch under way; see `checkpoint.due_after`. With
+            0 every epoch is on the disk before the next one begins.
         signal: returns the name of the signal that asked for the end, or an empty text.
         progress: the progress line.
         observe: is given every `Stretch`.
@@ -55,7 +56,6 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
         self.signal, self.progress, self.observe, self.end = signal, progress, observe, end
         self.clock = training.run.clock
         self.signal_at: float | None = None
-        self.save_seconds: float | None = None  # what the last checkpoint took
         self.open: int | None = None  # the span of the compilation, or of the validation, under way
         self.steps = self.compiled_steps = 0  # of training, in this session
         self.step = -1  # of the epoch under way; -1 between epochs
@@ -101,7 +101,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
             if self.signal_at is None:
                 self.signal_at = elapsed
             elif elapsed - self.signal_at > FINISH_EPOCH_SECONDS:
-                saved = self.training.saved_epoch
+                self.training.writer.wait()
+                saved = self.training.writer.written
                 raise Stopped(f"{name} ended it within an epoch; {saved} epochs are saved.", resumable=True)
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
@@ -143,12 +144,13 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
         if self.end is not None and self.ends_at - self.done < 1 / len(training.train) and not course.ended:
             course.ended = f"{budget.ENDED}, after {self.done:.3g} epochs"
         name = distribute.any_host(self.signal())
-        due = checkpoint.due_after(self.checkpoint_seconds, epoch_seconds=seconds, save_seconds=self.save_seconds)
+        due = checkpoint.due_after(
+            self.checkpoint_seconds, epoch_seconds=seconds, writing_seconds=training.writer.seconds_each()
+        )
         if course.ended or name or self.clock.elapsed() - training.saved_at >= due:
             began = self.clock.elapsed()
-            training.save()
-            self.save_seconds = self.clock.elapsed() - began
-            self._tell("checkpoint", 0, self.save_seconds, False)
+            training.save(wait=bool(course.ended or name or not self.checkpoint_seconds))
+            self._tell("checkpoint", 0, self.clock.elapsed() - began, False)
         if name:  # also after the last epoch: what follows may take long
             together.done()  # all end here
             raise Stopped(f"{name} ended it after {course.step} epochs.", resumable=True)

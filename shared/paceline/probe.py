@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from paceline import checkpoint
 from paceline.stretch import Stretch
 from paceline.terms import Measured, Stage
 
@@ -125,12 +124,7 @@ class Probe:
         """Return the training as the model of time sees it."""
         growth, error = self.growth()
         if self.unit == "epoch":
-            epoch = self.steps * self.step().seconds + self.overhead().seconds + self.validation().seconds
-            checkpoint_every_seconds = checkpoint.due_after(
-                checkpoint_every_seconds,
-                epoch_seconds=epoch,
-                save_seconds=self.checkpoint().seconds if self.checkpoints else None,
-            )
+            checkpoint_every_seconds = 0.0  # after every epoch, or nearly: see `checkpoint.due_after`
         return Stage(
             name,
             self.most,

@@ -110,7 +110,7 @@ class Run:
         elapsed = self.clock.elapsed()
         self._unwritten.append({"elapsed_seconds": round(elapsed, 3), **values})
         if elapsed - self._written_at >= WRITING_SECONDS:
-            self._write_metrics()
+            self.write_metrics()
         return ""
 
     def forget(self, stage: str, after: int) -> None:
@@ -178,7 +178,7 @@ class Run:
 
     def save(self) -> None:
         """Write `run.json` as it stands, and what `log` has collected."""
-        self._write_metrics()
+        self.write_metrics()
         atomic.write_json(self.folder / "run.json", self.state())
 
     def record_overdue(self) -> None:
@@ -215,12 +215,13 @@ class Run:
         atomic.write_json(self.folder / "run.json", state)
 
     def _close_metrics(self) -> None:
-        self._write_metrics()
+        self.write_metrics()
         if self._metrics is not None:
             self._metrics.close()
             self._metrics = None
 
-    def _write_metrics(self) -> None:
+    def write_metrics(self) -> None:
+        """Hand what `log` has collected to the system, so that it survives a kill of the process."""
         if self._metrics is None:
             return
         lines, self._unwritten = self._unwritten, []

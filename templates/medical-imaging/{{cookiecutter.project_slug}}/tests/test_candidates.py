@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from medical_imaging import candidates, tune
-from medical_imaging.config import Config, Model
+from medical_imaging import candidates, tune, tune_outlines
+from medical_imaging.config import Config
+from paceline import config as configuration
 from paceline import fit_keras
-from paceline.errors import PacelineError
 
 import keras  # isort: skip  # the backend is settled by the imports before
 
@@ -40,7 +40,17 @@ def test_only_training_and_validation_have_a_say(small: Config, coarse: Path) ->
     assert len(tune.prepare(small).cohort.items) == candidates.rank(small, [str(coarse)])["images"]
 
 
-def test_outlines_are_refused(small: Config) -> None:
-    """They have no labels to rank by."""
-    with pytest.raises(PacelineError, match="ranked by labels"):
-        candidates.rank(small.model_copy(update={"model": Model(task="segmentation")}))
+def test_outlines_are_ranked_by_their_pixels(small: Config, coarse: Path) -> None:
+    """The same answer, of as many pixels in lesions as beside them; the images are those of a search."""
+    config = configuration.replace(small, {"model.task": "segmentation", "data.patients": 40}, source="test")
+    found = candidates.rank(config, [str(coarse), "Nowhere"])
+    first, second, last = found["backbones"]
+    assert {"none", str(coarse)} == {first["backbone"], second["backbone"]}
+    assert found["best"] == first["backbone"]
+    assert first["logme"] >= second["logme"]
+    assert first["pixels"] == second["pixels"] > 0
+    assert 0 == first["pixels"] % 2
+    assert "There is no backbone 'Nowhere'" in last["error"]
+    split = tune_outlines.prepare(config).folds[0]
+    assert len(split.train) + len(split.validation) == found["images"]
+    assert "pixels on the grid of stride 16, as many in lesions as beside them" == found["examples"]

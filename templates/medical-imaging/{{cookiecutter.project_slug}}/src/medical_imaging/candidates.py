@@ -1,7 +1,8 @@
 """Which backbone suits the data: candidates ranked in seconds by their frozen features, none of them trained.
 
-A source that is like the target transfers better; how alike they are is measured (LogME) rather than guessed. Only the
-patients of the training and validation parts have a say.
+A source that is like the target transfers better; how alike they are is measured (LogME) rather than guessed. Where
+lesions are outlined, the examples are pixels: see `transfer.rank_maps`. Only the patients of the training and the
+validation part have a say.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from medical_imaging import tune
+from medical_imaging import tune, tune_outlines
 from medical_imaging.config import Config
 from paceline import fit_keras, transfer
 from paceline.errors import PacelineError
@@ -27,23 +28,43 @@ def rank(config: Config, names: Sequence[str] = ()) -> dict[str, Any]:
         names: further ones, as `model.backbone` takes them; `USUAL` where none is named.
 
     Returns:
-        `images`, `best`, and `backbones`, rows as `transfer.rank` gives them. Labels that are uncertain or not given
-        count as absent there, for every candidate alike.
+        `images`, `best`, `examples` (what is counted: images or pixels, in words), and `backbones`, rows as
+        `transfer.rank` gives them, or `transfer.rank_maps`. Labels that are uncertain or not given count as absent
+        there, for every candidate alike.
 
     Raises:
-        PacelineError: lesions are to be outlined, or no candidate can be had.
+        PacelineError: no candidate can be had, or there are no masks to rank by.
     """
-    if config.model.task == "segmentation":
-        raise PacelineError("model.task is 'segmentation', and backbones are ranked by labels.", "Rank a classifier.")
     fit_keras.prepare(config.train.device, seed=config.train.seed, precision=config.train.precision)
+    chosen = list(dict.fromkeys([config.model.backbone, *(names or USUAL)]))
+    if config.model.task == "segmentation":
+        return _rank_outlines(config, chosen)
     cohort = tune.prepare(config).cohort
     rows = transfer.rank(
-        list(dict.fromkeys([config.model.backbone, *(names or USUAL)])),
+        chosen,
         cohort.images,
         (cohort.labels == 1).astype(np.int8),
         image_size_px=config.data.image_size_px,
         seed=config.train.seed,
     )
+    return _answer(rows, len(cohort.items), "images with their labels")
+
+
+def _rank_outlines(config: Config, chosen: list[str]) -> dict[str, Any]:
+    prepared = tune_outlines.prepare(config.model_copy(update={"tune": config.tune.model_copy(update={"folds": 1})}))
+    (split,) = prepared.folds
+    shown = np.sort(np.concatenate([split.train, split.validation]))
+    rows = transfer.rank_maps(
+        chosen,
+        prepared.cohort.images[shown],
+        prepared.masks[shown].astype(np.int8),
+        image_size_px=config.data.image_size_px,
+        seed=config.train.seed,
+    )
+    return _answer(rows, len(shown), "pixels on the grid of stride 16, as many in lesions as beside them")
+
+
+def _answer(rows: list[dict[str, Any]], images: int, examples: str) -> dict[str, Any]:
     if "error" in rows[0]:
         raise PacelineError(f"No candidate can be had: {rows[0]['error']}", "Name one that can.")
-    return {"images": len(cohort.items), "backbones": rows, "best": rows[0]["backbone"]}
+    return {"images": images, "examples": examples, "backbones": rows, "best": rows[0]["backbone"]}

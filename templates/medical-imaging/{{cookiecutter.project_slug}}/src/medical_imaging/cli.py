@@ -85,7 +85,7 @@ def _levers(arguments: Namespace) -> dict[str, Any]:
     from medical_imaging import levers
     from paceline.levers import command
 
-    return command.from_arguments(levers.TASK, config, arguments)
+    return command.from_arguments(levers.task(config), config, arguments)
 
 
 def _backbones(arguments: Namespace) -> dict[str, Any]:

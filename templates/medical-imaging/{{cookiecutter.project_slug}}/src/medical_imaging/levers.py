@@ -1,7 +1,7 @@
 """Time-savers: which there are for this project, and how a training is made to measure them; `paceline.levers` does it.
 
 They are measured on the patients of the training and validation parts; the test's and the external site's are left
-behind before anything is computed.
+behind before anything is computed. A model that outlines has time-savers of its own, `levers_outlines`.
 """
 
 from __future__ import annotations
@@ -146,3 +146,12 @@ TASK: Task[Config, Prepared] = Task(
     fewer=fewer,
     refuse_early=tune.refuse_early,
 )
+
+
+def task(config: Config) -> Task[Config, Any]:
+    """Return the project's side for the configured task."""
+    if config.model.task != "segmentation":
+        return TASK
+    from medical_imaging import levers_outlines
+
+    return levers_outlines.TASK
