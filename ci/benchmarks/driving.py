@@ -1,113 +1,185 @@
-"""CamVid's frames, one sequence left out at a time; what pretraining on drawn frames brings; the time of one frame.
+"""CamVid's published split and its sequences left out; pretraining on drawn frames; the time of one frame.
 
-The frames beside the repository are a third of the published training and validation frames, of three sequences, so
-every score is of another drive than was trained on: the official split, which cuts sequences in two, is easier.
+The frames beside the repository are a third of the published training and validation frames, of three sequences, and
+none of the test's. The published split cuts sequences in two: its `val` is a clip of a drive that `train` holds, so it
+is easier than another drive, which is what a sequence left out shows.
 
-*Sequences*: `configs/camvid.toml` (a decoder on frozen features) and the real-time preset, each on each sequence.
+*Sequences*: `configs/camvid.toml` (a decoder on frozen features) and the real-time preset, on the published validation
+split and on each sequence.
 *Pretraining*: the real-time preset on one sequence's frames, from nothing and from drawn frames, with all and with a
 tenth of the training frames, and the same number of updates.
 *Latency*: the real-time preset's ONNX file, end to end, from `benchmark`.
 
-Every run is started as a user starts it. What is asked for with PACELINE_BENCH_PARTS (all) is measured anew, the rest
-is kept.
+Every run is started as a user starts it, and its row is kept at once, under its settings: what is started again goes on
+with the runs that are missing, and a row of other settings is thrown away, not mixed in. PACELINE_BENCH_PARTS names the
+parts (all); PACELINE_BENCH_ANEW=1 measures them from the beginning.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from driving_perception.config import Config
+from paceline import config
 from results import ROOT, SAMPLE_DATA, save
 
 TEMPLATE = ROOT / "templates" / "driving-perception" / "{{cookiecutter.project_slug}}"
+RECIPE = Path("configs", "camvid.toml")
 CAMVID = SAMPLE_DATA / "driving" / "camvid"
 KEPT = ROOT / "ci" / "results" / "driving.json"
+PUBLISHED = ""  # as data.test_sequence: train on `train`, score on `val`
 SEQUENCES = ("0001TP", "0006R0", "0016E5")
 SEEDS = range(2)
-PRETRAINED_ON = {"data.frames": 800, "train.epochs": 20}
+PRETRAINED_ON = {"data.source": "synthetic", "data.frames": 800, "train.epochs": 20}
 LEFT_OUT = "0006R0"  # for the comparison of beginnings: the one whose light is most like neither other's
 REAL_TIME = {"model.name": "small", "data.image_height_px": 180, "data.image_width_px": 240}
 UPDATES_AS_EPOCHS = 30  # of all frames
 TENTH = 10
+FOLDERS = {"all": CAMVID, "drawn": None}  # what is trained on; "a tenth" is made when it is needed
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A run that a table wants.
+
+    Attributes:
+        names: what tells its row from the others.
+        settings: over those of the recipe.
+        frames: "all" of CamVid's, "a tenth" of them, or "drawn".
+        seed: of the training.
+        beginning: the run whose weights it takes over, if any.
+        timed: its latency is what is wanted, not its score.
+    """
+
+    names: dict[str, Any]
+    settings: Mapping[str, Any]
+    frames: str = "all"
+    seed: int = 0
+    beginning: Asked | None = None
+    timed: bool = False
+
+    def key(self) -> str:
+        """Return what changes with any setting, a default included, and with nothing else, such as a folder."""
+        resolved = config.load(Config, TEMPLATE / RECIPE, self.overrides({})).model_dump(mode="json")
+        begun = self.beginning.key() if self.beginning else ""
+        text = json.dumps([resolved, self.frames, begun], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def overrides(self, places: Mapping[str, Any]) -> list[str]:
+        """Return `section.key=value` of its settings and of where its input lies."""
+        fixed = {"train.seed": self.seed, "report.resamples": 0, "report.worst_frames": 0}
+        return [f"{key}={json.dumps(value)}" for key, value in {**fixed, **self.settings, **places}.items()]
 
 
 def main() -> None:
-    """Measure the parts asked for, and keep everything."""
+    """Measure what is missing of the parts asked for, and keep each row as it comes."""
     if not CAMVID.is_dir():
         sys.exit(f"There is no '{CAMVID}'. Set PACELINE_SAMPLE_DATA to the folder that holds driving/.")
-    parts = {"sequences": sequences, "pretraining": pretraining, "latency": latency}
+    parts = {"sequences": sequences(), "pretraining": pretraining(), "latency": latency()}
     wanted = os.environ.get("PACELINE_BENCH_PARTS", ",".join(parts)).split(",")
     found = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
+    anew = os.environ.get("PACELINE_BENCH_ANEW") == "1"
     for name in wanted:
+        rows = {} if anew else {row["key"]: row for row in found.get(name, [])}
+        keys = [asked.key() for asked in parts[name]]
         with tempfile.TemporaryDirectory() as folder:
-            found[name] = parts[name](Path(folder))
-        save("driving", {name: found[name] for name in parts if name in found})
+            for key, asked in zip(keys, parts[name], strict=True):
+                if key in rows:
+                    continue
+                rows[key] = {"key": key, **asked.names, **measured(asked, Path(folder))}
+                print(json.dumps(rows[key]), flush=True)
+                found[name] = [rows[known] for known in keys if known in rows]
+                save("driving", {part: found[part] for part in parts if part in found})
 
 
-def sequences(folder: Path) -> list[dict[str, Any]]:
-    """Return a row for each model: mean IoU and its floor on each sequence, the time of a run, the parameters."""
+def sequences() -> list[Asked]:
+    """Return the runs of each model on the published validation split and on each sequence."""
     models: dict[str, dict[str, Any]] = {
-        "configs/camvid.toml": {},
+        RECIPE.as_posix(): {},
         "real time, 480 x 360": {"model.name": "small"},
         "real time, 240 x 180": REAL_TIME,
     }
-    rows = []
-    for name, settings in models.items():
-        runs = [train(folder, {**settings, "data.test_sequence": sequence}, CAMVID, seed=0) for sequence in SEQUENCES]
-        rows.append(
-            {
-                "model": name,
-                "mean_iou": {sequence: run["mean_iou"] for sequence, run in zip(SEQUENCES, runs, strict=True)},
-                "floor": {sequence: run["floor"] for sequence, run in zip(SEQUENCES, runs, strict=True)},
-                "wall_seconds": statistics.median(run["wall_seconds"] for run in runs),
-                "parameters": runs[0]["parameters"],
-            }
-        )
-        print(rows[-1], flush=True)
-    return rows
+    return [
+        Asked({"model": name, "test": test}, {**settings, "data.test_sequence": test})
+        for name, settings in models.items()
+        for test in (PUBLISHED, *SEQUENCES)
+    ]
 
 
-def pretraining(folder: Path) -> dict[str, Any]:
-    """Return mean IoU by the share of the frames and the beginning, one value a seed."""
-    few = a_tenth(folder / "few")
-    rows = []
-    seconds = []
+def pretraining() -> list[Asked]:
+    """Return the runs by the share of the frames, the beginning and the seed."""
+    runs = []
     for seed in SEEDS:
-        drawn = train(folder, {**REAL_TIME, **PRETRAINED_ON, "data.source": "synthetic"}, None, seed=seed)
-        seconds.append(drawn["wall_seconds"])
-        for frames, path, epochs in (("all", CAMVID, UPDATES_AS_EPOCHS), ("a tenth", few, UPDATES_AS_EPOCHS * TENTH)):
-            for beginning, source in (("nothing", ""), ("drawn frames", drawn["run"])):
-                settings = {**REAL_TIME, "data.test_sequence": LEFT_OUT, "train.epochs": epochs}
-                run = train(folder, {**settings, "transfer.from_run": source}, path, seed=seed)
-                rows.append({"frames": frames, "from": beginning, "seed": seed, **run})
-                print(rows[-1], flush=True)
-    kept = ("frames", "from", "seed", "mean_iou", "floor", "wall_seconds", "training_frames")
+        drawn = Asked({}, {**REAL_TIME, **PRETRAINED_ON, "data.test_sequence": ""}, "drawn", seed)
+        for frames, epochs in (("all", UPDATES_AS_EPOCHS), ("a tenth", UPDATES_AS_EPOCHS * TENTH)):
+            settings = {**REAL_TIME, "data.test_sequence": LEFT_OUT, "train.epochs": epochs}
+            for beginning, source in (("nothing", None), ("drawn frames", drawn)):
+                names = {"test": LEFT_OUT, "frames": frames, "from": beginning, "seed": seed}
+                runs.append(Asked(names, settings, frames, seed, source))
+    return runs
+
+
+def latency() -> list[Asked]:
+    """Return the run that `benchmark` times; its time does not depend on what it has learned."""
+    return [Asked({}, {**REAL_TIME, "data.test_sequence": LEFT_OUT, "train.epochs": 1}, timed=True)]
+
+
+def measured(asked: Asked, folder: Path) -> dict[str, Any]:
+    """Return what one run came to, or where it is `timed` what `benchmark` says of it; runs lie below `folder`."""
+    places: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
+    if asked.beginning:
+        run, seconds = begun(asked.beginning, folder)
+        places["transfer.from_run"] = str(run)
+        facts = {"drawn": PRETRAINED_ON["data.frames"], "drawn_wall_seconds": seconds}
+    answer, record = train(asked, places, folder)
+    parameters = record["model"]["parameters"] + record["model"].get("frozen_parameters", 0)
+    if asked.timed:
+        started("export", [answer["run"]])
+        times = started("benchmark", [answer["run"]])
+        return {"parameters": parameters, **{name: times[name] for name in ("rows", "frame_px", "budget_ms")}}
+    score = answer["scores"]["mean_iou"]
     return {
-        "test_sequence": LEFT_OUT,
-        "drawn": PRETRAINED_ON["data.frames"],
-        "drawn_wall_seconds": statistics.fmean(seconds),
-        "rows": [{name: row[name] for name in kept} for row in rows],
+        "mean_iou": score["value"],
+        "floor": score["floor"]["value"],
+        "wall_seconds": answer["wall_seconds"],
+        "parameters": parameters,
+        "training_frames": next(row["frames"] for row in record["dataset"]["splits"] if row["split"] == "train"),
+        **facts,
     }
 
 
-def latency(folder: Path) -> dict[str, Any]:
-    """Return `benchmark`'s rows for the real-time preset; its time does not depend on what it has learned."""
-    run = train(folder, {**REAL_TIME, "data.test_sequence": LEFT_OUT, "train.epochs": 1}, CAMVID, seed=0)
-    started("export", [run["run"]])
-    found = started("benchmark", [run["run"]])
-    print(found, flush=True)
-    return {"parameters": run["parameters"], **{name: found[name] for name in ("rows", "frame_px", "budget_ms")}}
+def begun(asked: Asked, folder: Path) -> tuple[Path, float]:
+    """Return a run to begin from and its seconds; the same one is trained once below a folder."""
+    link = folder / asked.key()
+    if not link.exists():
+        link.symlink_to(train(asked, {}, folder)[0]["run"])
+    record = json.loads((link / "run.json").read_text(encoding="utf-8"))
+    return link.resolve(), float(record["wall_seconds"])
+
+
+def train(asked: Asked, places: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Train; return what the command answers, and the run's record."""
+    path = a_tenth(folder / "few") if asked.frames == "a tenth" else FOLDERS[asked.frames]
+    places = {**places, "data.path": str(path)} if path else places
+    options = [text for override in asked.overrides(places) for text in ("--set", override)]
+    answer = started("train", ["--config", str(RECIPE), "--runs", str(folder / "runs"), *options])
+    return answer, json.loads((Path(answer["run"]) / "run.json").read_text(encoding="utf-8"))
 
 
 def a_tenth(folder: Path) -> Path:
     """Return a folder in CamVid's layout with every tenth frame of each training sequence and all of the tested one."""
+    if folder.exists():
+        return folder
     for images, masks in (("train", "trainannot"), ("val", "valannot")):
         files = sorted((CAMVID / images).iterdir())
         for made in (folder / images, folder / masks):
@@ -119,25 +191,6 @@ def a_tenth(folder: Path) -> Path:
                 mask = next((CAMVID / masks).glob(f"{file.stem}*"))
                 (folder / masks / mask.name).symlink_to(mask)
     return folder
-
-
-def train(folder: Path, settings: Mapping[str, Any], path: Path | None, *, seed: int) -> dict[str, Any]:
-    """Return what one run came to."""
-    values = {"train.seed": seed, "report.resamples": 0, "report.worst_frames": 0, **settings}
-    if path is not None:
-        values["data.path"] = str(path)
-    options = [text for key, value in values.items() for text in ("--set", f"{key}={json.dumps(value)}")]
-    answer = started("train", ["--config", "configs/camvid.toml", "--runs", str(folder / "runs"), *options])
-    record = json.loads((Path(answer["run"]) / "run.json").read_text(encoding="utf-8"))
-    score = answer["scores"]["mean_iou"]
-    return {
-        "run": answer["run"],
-        "mean_iou": score["value"],
-        "floor": score["floor"]["value"],
-        "wall_seconds": answer["wall_seconds"],
-        "parameters": record["model"]["parameters"] + record["model"].get("frozen_parameters", 0),
-        "training_frames": next(row["frames"] for row in record["dataset"]["splits"] if row["split"] == "train"),
-    }
 
 
 def started(command: str, options: list[str]) -> dict[str, Any]:

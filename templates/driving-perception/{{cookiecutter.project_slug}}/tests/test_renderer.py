@@ -93,7 +93,7 @@ def test_what_is_painted_over_counts_as_hidden() -> None:
         canvas.end()
     assert [100, 150] == [instance.area_px for instance in canvas.instances]
     assert [50, 150] == [np.count_nonzero(canvas.visible(i)) for i in (0, 1)]
-    assert (BICYCLE, 20.0) == (canvas.mask()[8, 12], canvas.depth[8, 12])
+    assert (BICYCLE, 20.0) == (canvas.mask()[8, 12], canvas.depth()[8, 12])
 
 
 def test_a_shape_that_leaves_the_image_is_truncated() -> None:
@@ -116,7 +116,7 @@ def test_what_reaches_past_the_camera_is_cut_off() -> None:
     bus.draw(canvas, view, lights.draw(scenario, np.random.default_rng(0)), view.see(bus.corners()))
     assert canvas.instances[0].truncated
     assert canvas.instances[0].area_px > 0.05 * WIDTH * HEIGHT
-    assert canvas.depth.min() >= NEAR_M - 0.2
+    assert canvas.depth().min() >= NEAR_M - 0.2
 
 
 def test_flags_of_boxes_follow_their_occlusion(scenes: list[Scene]) -> None:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from driving_perception.renderer.canvas import Bytes
-from driving_perception.renderer.textures import noise, tint
+from driving_perception.renderer.textures import noise, padded, tint
 
 FACADE_STYLES = ("brick", "render", "stone", "concrete", "glass", "house")
 LOOKS = 4  # of each style
@@ -17,13 +17,13 @@ LOOKS = 4  # of each style
 
 @cache
 def facades(style: str) -> tuple[tuple[tuple[Bytes, ...], tuple[Bytes, ...]], ...]:
-    """Return `LOOKS` facades of a style: each by day and its lit windows on black, finest level first."""
+    """Return `LOOKS` facades of a style, `padded`: each by day and its lit windows on black, finest level first."""
     rng = np.random.default_rng([2, FACADE_STYLES.index(style)])
     return tuple(tuple(_levels(face) for face in _facade(style, rng)) for _ in range(LOOKS))  # type: ignore[misc]
 
 
 def _levels(finest: Bytes) -> tuple[Bytes, ...]:
-    levels = [finest]
+    levels = [padded(finest)]
     while levels[-1].shape[0] > 16:
         levels.append(cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
     return tuple(levels)
@@ -90,19 +90,19 @@ def _facade(style: str, rng: np.random.Generator) -> tuple[Bytes, Bytes]:
 
 @cache
 def hedge() -> Bytes:
-    """Return the texture of hedges and of the wood at the horizon."""
+    """Return the texture of hedges and of the wood at the horizon, `padded`."""
     rng = np.random.default_rng(4)
     light = 0.8 * noise(rng, (64, 256), 8, 5, 0.85) + 0.6 * rng.standard_normal((64, 256), dtype=np.float32)
     light -= np.linspace(-0.8, 0.8, 64, dtype=np.float32)[:, None]
-    return np.clip(tint(light, (18, 26, 10), (104, 114, 54)), 0, 255).astype(np.uint8)
+    return padded(np.clip(tint(light, (18, 26, 10), (104, 114, 54)), 0, 255).astype(np.uint8))
 
 
 @cache
 def masonry() -> Bytes:
-    """Return the texture of free-standing walls."""
+    """Return the texture of free-standing walls, `padded`."""
     rng = np.random.default_rng(5)
     light = 0.7 * noise(rng, (64, 256), 6, 4) + 0.6 * rng.standard_normal((64, 256), dtype=np.float32)
     wall = tint(light, (98, 80, 66), (172, 150, 130))
     wall[::8] *= 0.8
     wall[:, ::16] *= 0.9
-    return np.clip(wall, 0, 255).astype(np.uint8)
+    return padded(np.clip(wall, 0, 255).astype(np.uint8))

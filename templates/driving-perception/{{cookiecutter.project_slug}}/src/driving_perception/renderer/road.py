@@ -43,13 +43,11 @@ class Ground:
     """What the ground of a sequence is made of.
 
     Attributes:
-        materials: (profiles, bins) first column in the atlas by cross-section: regular, side road right, left, on both.
-        labels: train id of each material on and off the carriageway, (profiles, bins).
+        profiles: (profiles, bins) material * 256 + train id by cross-section: regular, side road right, left, on both.
         junctions: side roads, in order.
     """
 
-    materials: NDArray[np.int16]
-    labels: Bytes
+    profiles: NDArray[np.uint16]
     junctions: tuple[Junction, ...]
 
 
@@ -85,7 +83,7 @@ def make(scenario: Scenario, junctions: tuple[Junction, ...], rng: np.random.Gen
     for profile in range(4):
         side = ((profile & 1) > 0) & (u > 0) | ((profile & 2) > 0) & (u < 0)
         materials[profile, side & ~carriageway], labels[profile, side & ~carriageway] = surface, ROAD
-    return Ground(materials.astype(np.int16) * textures.TILE, labels, junctions)
+    return Ground(materials.astype(np.uint16) * 256 + labels, junctions)
 
 
 def _tracks(
@@ -125,22 +123,23 @@ def draw(canvas: Canvas, view: View, ground: Ground, light: Light, lamps: Floats
     offset = per_column.astype(np.float32)[:, None] * columns.astype(np.float32) + start.astype(np.float32)[:, None]
     s = z + view.s_m
     first = (_profiles(ground, s) * (2 * _HALF_BINS) + _HALF_BINS).astype(np.float32)
-    bins = (offset * (1 / _BIN_M) + first[:, None]).astype(np.int32)
-    material = np.take(ground.materials.ravel(), bins, mode="clip")
-    label = np.take(ground.labels.ravel(), bins, mode="clip")
+    bins = (offset * (1 / _BIN_M) + first[:, None]).astype(np.intp)  # NumPy would convert others
+    found = np.take(ground.profiles.ravel(), bins, mode="clip")
 
     # The level of detail follows the size of a pixel on the ground, between its width and its length.
     texel_m = textures.TILE_M / textures.TILE
     footprint = depth / view.focal_px * np.sqrt(np.maximum(depth / view.scenario.camera_height_m, 1.0))
     level = np.clip(np.round(np.log2(np.maximum(footprint / texel_m, 1e-3))), 0, textures.LEVELS - 1)
     scale = 1 / (texel_m * 2**level)
-    sample = np.empty((*bins.shape, 2), np.int16)
-    across = (offset * scale.astype(np.float32)[:, None]).astype(np.int32) & (textures.TILE - 1)
-    np.add(across, material, out=sample[..., 0], casting="unsafe")
-    sample[..., 1] = (((s * scale).astype(np.int64) & (textures.TILE - 1)) + level * textures.TILE)[:, None]
-    picture = cv2.remap(textures.ground(), sample, None, cv2.INTER_NEAREST)
+    # Column and row in the atlas as the halves of one number: a tile is as wide as the number of labels, 256.
+    sample = (offset * scale.astype(np.float32)[:, None]).astype(np.int32)
+    sample &= textures.TILE - 1
+    sample |= found & 0xFF00
+    down = ((s * scale).astype(np.int32) & (textures.TILE - 1)) + level.astype(np.int32) * textures.TILE
+    sample |= (down << 16)[:, None]
+    picture = cv2.remap(textures.ground(), sample.view(np.int16).reshape(*bins.shape, 2), None, cv2.INTER_NEAREST)
     picture = _lit(picture, lights.ground_gain(view, light, z, columns[::8], lamps))
-    _roll(canvas, view, picture, label, depth, horizon, margin)
+    _roll(canvas, view, picture, found.astype(np.uint8), depth, horizon, margin)
     return horizon
 
 
@@ -166,19 +165,23 @@ def _lit(picture: Bytes, gain: NDArray[np.float32]) -> Bytes:
     if gain.min() == gain.max():
         return np.asarray(cv2.convertScaleAbs(picture, None, float(gain[0, 0])), np.uint8)
     whole = cv2.resize(gain, (picture.shape[1], picture.shape[0]))
-    return np.asarray(cv2.multiply(picture, cv2.merge([whole] * 3), dtype=cv2.CV_8U), np.uint8)
+    return np.asarray(cv2.multiply(picture, cv2.merge([whole] * 4), dtype=cv2.CV_8U), np.uint8)
 
 
 def _roll(
     canvas: Canvas, view: View, picture: Bytes, label: Bytes, depth: NDArray[np.float64], horizon: int, margin: int
 ) -> None:
     """Put the upright ground onto the canvas, rolled."""
-    size = (canvas.width_px, canvas.height_px)
     matrix = view.roll_matrix.copy()
     matrix[:, 2] += matrix[:, :2] @ (-margin, horizon)  # from the strip's own coordinates
+    edge = min(matrix[1, 2], matrix[1, 2] + matrix[1, 0] * label.shape[1])  # the row that its upper edge reaches
+    top = min(max(int(edge) - 2, 0), canvas.height_px - 1)
+    matrix[1, 2] -= top
+    size = (canvas.width_px, canvas.height_px - top)
     labels = cv2.warpAffine(label, matrix, size, flags=cv2.INTER_NEAREST, borderValue=255)
     where = cv2.compare(labels, 255, cv2.CMP_NE)
     columns = np.broadcast_to(depth.astype(np.float32)[:, None], label.shape)
-    cv2.copyTo(cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR), where, canvas.image)
-    cv2.copyTo(labels.astype(np.uint16), where, canvas.ids)
-    cv2.copyTo(cv2.warpAffine(columns, matrix, size, flags=cv2.INTER_NEAREST), where, canvas.depth)
+    rolled = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR)
+    cv2.copyTo(cv2.cvtColor(rolled, cv2.COLOR_RGBA2RGB), where, canvas.image[top:])
+    cv2.copyTo(labels.astype(np.int32), where, canvas.ids[top:])
+    cv2.copyTo(cv2.warpAffine(columns, matrix, size, flags=cv2.INTER_NEAREST), where, canvas.ground_depth[top:])

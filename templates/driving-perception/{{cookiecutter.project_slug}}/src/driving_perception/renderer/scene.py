@@ -24,6 +24,7 @@ _SMALLEST_BOX_PX = 12  # visible pixels below which an object gets no box, at 48
 _SLIM_SEEN_M = 80.0  # a pole further away than that is a small part of a pixel
 _SHADOWS_SEEN_M = 70.0
 _CAR_REACH_M = 2.3  # half of its length
+_BONNET_M = 1.0
 _OCCLUDED = 0.15  # hidden share from which BDD100K's flag is set
 
 
@@ -104,13 +105,14 @@ def render(
     _paint(canvas, view, things, light)
     if drive.weather == "rainy":
         weather.wet_road(canvas, horizon)
-    weather.haze(canvas, light, place.visibility_m)
+    depth = canvas.depth()
+    weather.haze(canvas, depth, light, place.visibility_m)
     if light.night:
         lights.bloom(canvas.image)
     weather.falling(canvas, drive.weather, light, rng)
-    _bonnet(canvas, place)
+    _bonnet(canvas, depth, place)
     image = sensor.expose(canvas.image, place.sensor, rng)
-    return Scene(image, canvas.mask(), _boxes(canvas), lanes, canvas.depth, drive.attributes)
+    return Scene(image, canvas.mask(), _boxes(canvas), lanes, depth, drive.attributes)
 
 
 @lru_cache(maxsize=8)
@@ -172,7 +174,7 @@ def _skyline(canvas: Canvas, view: View, place: World, horizon: int) -> None:
     weather.skyline(canvas, horizon, heights, (red, green, blue), label)
 
 
-def _bonnet(canvas: Canvas, place: World) -> None:
+def _bonnet(canvas: Canvas, depth: NDArray[np.float32], place: World) -> None:
     """Paint the front of the ego vehicle, which no class names."""
     if not place.scenario.bonnet:
         return
@@ -183,7 +185,8 @@ def _bonnet(canvas: Canvas, place: World) -> None:
     outline = np.concatenate([np.stack([x, arch], 1), [(width, height + 2), (0, height + 2)]])
     canvas.begin(255)
     light = place.light.ambient + 0.5 * place.light.sun
-    canvas.polygon(whole(outline), dim((44.0, 46.0, 50.0), light), 1.0)
+    canvas.polygon(whole(outline), dim((44.0, 46.0, 50.0), light), _BONNET_M)
+    cv2.fillPoly(depth, [whole(outline)], _BONNET_M)
     shine = np.concatenate([np.stack([x, arch], 1), np.stack([x, arch + 0.25 * tall], 1)[::-1]])
     canvas.detail(whole(shine), dim((116.0, 120.0, 126.0), light))
 

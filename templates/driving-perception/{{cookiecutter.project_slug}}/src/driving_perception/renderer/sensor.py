@@ -95,7 +95,8 @@ def _noisy(image: Bytes, sensor: Sensor, rng: np.random.Generator) -> Bytes:
     noise = cv2.LUT(image, np.clip(deviation * 16, 0, 255).astype(np.int16))
     np.multiply(noise, grain[y : y + height, x : x + width], out=noise)
     np.right_shift(noise, 8, out=noise)
-    noisy: Bytes = cv2.add(image, noise, dtype=cv2.CV_8U)
+    np.add(noise, image, out=noise)
+    noisy: Bytes = np.clip(noise, 0, 255).astype(np.uint8)
     return noisy
 
 

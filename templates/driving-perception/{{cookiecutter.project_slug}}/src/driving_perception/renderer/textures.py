@@ -49,9 +49,14 @@ def tint(value: Array, low: tuple[int, int, int], high: tuple[int, int, int]) ->
     return colours
 
 
+def padded(picture: Bytes) -> Bytes:
+    """Return RGB with a fourth channel that says nothing: OpenCV warps four in half the time of three."""
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA), np.uint8)
+
+
 @cache
 def ground() -> Bytes:
-    """Return the atlas of ground: one column of `TILE` per material, one row of `TILE` per level of detail."""
+    """Return the atlas of ground, `padded`: a column of `TILE` per material, a row of `TILE` per level of detail."""
     rng = np.random.default_rng(1)
     size = (TILE, TILE)
 
@@ -85,7 +90,7 @@ def ground() -> Bytes:
             small = cv2.resize(finest, None, fx=0.5**level, fy=0.5**level, interpolation=cv2.INTER_AREA)
             levels.append(np.tile(small, (2**level, 2**level, 1)))
         columns_of.append(np.concatenate(levels))
-    return np.ascontiguousarray(np.concatenate(columns_of, axis=1))
+    return padded(np.concatenate(columns_of, axis=1))
 
 
 @cache

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from driving_perception.renderer.canvas import Sprite
-from driving_perception.renderer.textures import noise, tint
+from driving_perception.renderer.textures import noise, padded, tint
 
 LOOKS = 8
 
@@ -41,7 +41,7 @@ def _foliage(rng: np.random.Generator) -> Sprite:
         rng.integers(3)
     ]
     picture = tint(light.astype(np.float32), dark, bright)
-    return Sprite(np.clip(picture, 0, 255).astype(np.uint8), inside.astype(np.uint8))
+    return Sprite(padded(np.clip(picture, 0, 255).astype(np.uint8)), inside.astype(np.uint8))
 
 
 def _branches(rng: np.random.Generator) -> Sprite:
@@ -57,4 +57,4 @@ def _branches(rng: np.random.Generator) -> Sprite:
                 turn = angle + rng.normal(0, 0.48)
                 tips.append((*end, turn, length * rng.uniform(0.62, 0.84), width * 0.6))
     grain = noise(rng, (size, size), 8, 4)
-    return Sprite(np.clip(tint(grain, (34, 28, 24), (98, 84, 72)), 0, 255).astype(np.uint8), inside)
+    return Sprite(padded(np.clip(tint(grain, (34, 28, 24), (98, 84, 72)), 0, 255).astype(np.uint8)), inside)

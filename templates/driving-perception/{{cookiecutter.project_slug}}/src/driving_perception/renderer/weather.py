@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from driving_perception.renderer import textures
 from driving_perception.renderer.canvas import ROAD, Canvas, Colour, Floats, whole
@@ -17,11 +18,11 @@ def visibility_m(weather: str, rng: np.random.Generator) -> float:
     return float(rng.uniform(*_VISIBILITY_M.get(weather, (600.0, 3000.0))))
 
 
-def haze(canvas: Canvas, light: Light, visibility: float) -> None:
+def haze(canvas: Canvas, depth: NDArray[np.float32], light: Light, visibility: float) -> None:
     """Blend each pixel with the colour of the horizon, by its depth."""
     if visibility > 500:
         return
-    veil = 1.0 - cv2.exp(canvas.depth * (-3.0 / visibility))
+    veil = 1.0 - cv2.exp(depth * (-3.0 / visibility))
     share = cv2.convertScaleAbs(veil, None, 255.0)
     three = cv2.merge([share] * 3)
     kept = cv2.multiply(canvas.image, cv2.bitwise_not(three), scale=1 / 255)
@@ -39,7 +40,7 @@ def wet_road(canvas: Canvas, horizon: int) -> None:
     below = len(here) - depth
     mirrored = cv2.copyMakeBorder(mirrored, 0, below, 0, 0, cv2.BORDER_REPLICATE)
     wet = cv2.addWeighted(here, 0.62, mirrored, 0.3, 0)
-    cv2.copyTo(wet, ((canvas.ids[top:] & 31) == ROAD).astype(np.uint8), here)
+    cv2.copyTo(wet, cv2.compare(canvas.ids[top:], ROAD, cv2.CMP_EQ), here)
 
 
 def falling(canvas: Canvas, weather: str, light: Light, rng: np.random.Generator) -> None:
