@@ -16,6 +16,9 @@ os.environ.setdefault("PACELINE_CACHE", str(Path(tempfile.gettempdir()) / "pacel
 # Programs are compiled once, for all tests and the processes they start: a process has dozens that take 40 ms.
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ["JAX_PLATFORMS"] = "cpu"  # the same bits on every machine
+# Networks of tests train for seconds, and most of that goes into compiling them. With these flags it is nearly halved,
+# and a step takes as long as before. The demo and the generated projects' workflows compile as a user's programs do.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false")
 
 import hypothesis
 import numpy as np
