@@ -23,6 +23,7 @@ FRAMEWORKS = {
         "throughput",  # asks Keras for its backend, and JAX for the compiled step
         "transfer",
         "backbones",  # Keras models of several origins
+        "suitability",  # what they say of a data set
         "efficientnet",  # a Keras model and its weights
         "convolution",  # Keras layers
         "initializers",  # a Keras initializer

@@ -180,7 +180,7 @@ class Pace:
         fits = budget.epochs_that_fit(left, stage, following)
         if fits < planned.most:
             asked = "auto" if planned.most == budget.AUTO else planned.most
-            self.run.budget[self.stage] = {"epochs_asked": asked, "epochs_that_fit": round(fits, 3)}
+            self.run.budget[self.stage] = {"epochs_asked": asked, "epochs_that_fit": round(max(fits, done), 3)}
         else:
             self.run.budget.pop(self.stage, None)
         return fits

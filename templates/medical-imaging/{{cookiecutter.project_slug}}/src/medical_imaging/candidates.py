@@ -1,8 +1,8 @@
 """Which backbone suits the data: candidates ranked in seconds by their frozen features, none of them trained.
 
 A source that is like the target transfers better; how alike they are is measured (LogME) rather than guessed. Where
-lesions are outlined, the examples are pixels: see `transfer.rank_maps`. Only the patients of the training and the
-validation part have a say.
+lesions are outlined, the examples are pixels: see `suitability.rank_by_pixels`. Only the patients of the training and
+the validation part have a say.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from medical_imaging import tune, tune_outlines
 from medical_imaging.config import Config
-from paceline import fit_keras, transfer
+from paceline import fit_keras, suitability
 from paceline.errors import PacelineError
 
 USUAL = ("efficientnet-lite0", "none")  # what every machine can have; `none` shows what pretrained weights bring
@@ -28,9 +28,8 @@ def rank(config: Config, names: Sequence[str] = ()) -> dict[str, Any]:
         names: further ones, as `model.backbone` takes them; `USUAL` where none is named.
 
     Returns:
-        `images`, `best`, `examples` (what is counted: images or pixels, in words), and `backbones`, rows as
-        `transfer.rank` gives them, or `transfer.rank_maps`. Labels that are uncertain or not given count as absent
-        there, for every candidate alike.
+        `images`, `best`, `examples` (what is counted: images or pixels, in words), and `backbones`, the rows of
+        `suitability`. Labels that are uncertain or not given count as absent there, for every candidate alike.
 
     Raises:
         PacelineError: no candidate can be had, or there are no masks to rank by.
@@ -40,7 +39,7 @@ def rank(config: Config, names: Sequence[str] = ()) -> dict[str, Any]:
     if config.model.task == "segmentation":
         return _rank_outlines(config, chosen)
     cohort = tune.prepare(config).cohort
-    rows = transfer.rank(
+    rows = suitability.rank_by_images(
         chosen,
         cohort.images,
         (cohort.labels == 1).astype(np.int8),
@@ -54,7 +53,7 @@ def _rank_outlines(config: Config, chosen: list[str]) -> dict[str, Any]:
     prepared = tune_outlines.prepare(config.model_copy(update={"tune": config.tune.model_copy(update={"folds": 1})}))
     (split,) = prepared.folds
     shown = np.sort(np.concatenate([split.train, split.validation]))
-    rows = transfer.rank_maps(
+    rows = suitability.rank_by_pixels(
         chosen,
         prepared.cohort.images[shown],
         prepared.masks[shown].astype(np.int8),
