@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 pytest.importorskip("distributed")
 
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 
 from paceline import cluster, duration
 from paceline.errors import PacelineError
@@ -76,6 +78,20 @@ def test_a_scheduler_that_cannot_be_reached_is_an_error(address: str) -> None:
     """Within the time set for it, with how to start one."""
     with pytest.raises(PacelineError, match=r"No Dask scheduler answers at .* in 1 s: \w+. Start one with 'dask"):
         cluster.connect(address.format(port=free_port()), connect_seconds=1)
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:{port}", "not an address"])
+def test_a_client_that_came_to_nothing_is_not_left_to_chance(address: str) -> None:
+    """None is there to be collected while another one begins, which would wait for itself, for ever."""
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(PacelineError):
+            cluster.connect(address.format(port=free_port()), connect_seconds=0.2)
+        left = [each for each in gc.get_objects() if isinstance(each, Client)]
+    finally:
+        gc.enable()
+    assert [] == left
 
 
 def test_a_cluster_without_workers_is_an_error() -> None:

@@ -6,6 +6,7 @@ versions or other code, does not see the files, or is lost on the way.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
@@ -48,13 +49,17 @@ def connect(
         )
     from distributed import Client
 
+    client, reason = None, ""
     try:
         client = Client(address, timeout=connect_seconds)
     except (OSError, ValueError) as error:
+        reason = type(error).__name__
+    if client is None:
+        gc.collect()  # the half-made client: collected while another one begins, its end waits for a lock of that one
         raise PacelineError(
-            f"No Dask scheduler answers at '{address}' in {connect_seconds:g} s: {type(error).__name__}.",
+            f"No Dask scheduler answers at '{address}' in {connect_seconds:g} s: {reason}.",
             "Start one with 'dask scheduler', and name it as it names itself, like tcp://10.0.0.1:8786.",
-        ) from None
+        )
     try:
         client.wait_for_workers(1, timeout=worker_seconds)
         here = versions(tuple(code))
