@@ -35,7 +35,8 @@ def due_after(every_seconds: float, *, epoch_seconds: float, writing_seconds: fl
 
     Every epoch is, so that a kill costs one at most, but for those shorter than a second and than a hundred times the
     processor time of writing a checkpoint, which would take more than a hundredth of the training: of these a kill
-    costs what was done in that time. A network whose checkpoint takes 4 ms so has 0.4 seconds to lose, or an epoch.
+    costs what was done in that time, a second at most, and the epoch in which it ends. A network whose checkpoint takes
+    4 ms so has 0.4 seconds and an epoch to lose.
 
     Args:
         every_seconds: the most, as configured.

@@ -101,7 +101,7 @@ def fit(
     weights are what is validated and kept. SIGTERM and Ctrl-C end it at the end of the epoch, or after 5 s within it; a
     later call in the same folder goes on from the last epoch saved, on a CPU to the same bits. Every epoch is saved
     as it ends, by a thread while the next one goes on, so that a SIGKILL costs the epoch under way and at most one that
-    had ended, or those that ended while one checkpoint was written. Where that took more than a hundredth of a
+    had ended, or those that ended while two checkpoints were written. Where writing takes more than a hundredth of a
     processor, epochs of less than a second are saved less often: see `checkpoint.due_after`.
 
     Where `run.pace` holds the run below a ceiling, training may end sooner, within an epoch too, with its schedule

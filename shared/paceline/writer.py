@@ -2,7 +2,8 @@
 
 Who trains hands over a snapshot that no later step changes and goes on. Packing, hashing, syncing and renaming are the
 thread's, so that a checkpoint takes the training no longer than the copy of its variables. A newer snapshot takes the
-place of the one that waits: what a kill costs is then what has ended since the write under way began.
+place of the one that waits. Where a write takes longer than an epoch, a kill so costs what has ended since the snapshot
+before was taken: in two writes, at most.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class Train(Recipe):
     flip: bool = Field(True, description="mirror left and right at random")
     class_mix: float = Field(0.0, ge=0, le=1, description="share of the frames that get classes of another pasted in")
     l2: float = Field(0.0, ge=0, description="L2 penalty of kernels, beside weight_decay")
-    checkpoint_seconds: float = Field(30.0, ge=0, description="save at least this often while training")
+    checkpoint_seconds: float = Field(30.0, ge=0, description="each epoch is saved; of short ones at least this often")
     tensorboard: bool = Field(False, description="write curves for TensorBoard too; needs the extra tensorboard")
 
 

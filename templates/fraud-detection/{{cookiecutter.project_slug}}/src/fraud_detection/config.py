@@ -129,7 +129,7 @@ class Train(Section):
     mlp_learning_rate: float = Field(1e-3, gt=0, description="mlp: of Adam")
     early_stopping_epochs: int = Field(5, ge=0, description="mlp: epochs without a better score; 0: never stop early")
     refit: bool = Field(True, description="train again on the latest days with known labels, as long as chosen")
-    checkpoint_seconds: float = Field(30.0, ge=0, description="save at least this often while training")
+    checkpoint_seconds: float = Field(30.0, ge=0, description="save this often; a network after each epoch")
     external_memory: bool = Field(False, description="xgboost: for more than memory holds; see shards.py")
     scheduler: str = Field("", description="xgboost: address of a Dask scheduler, tcp://host:8786; empty: train here")
 

@@ -108,7 +108,7 @@ class Train(Recipe):
         0.5, ge=0, le=1, description="strength of shifts, turns, zoom, contrast; 0: none; not before frozen features"
     )
     flip: bool = Field(False, description="mirror left and right; wrong for the chest, whose heart lies left")
-    checkpoint_seconds: float = Field(30.0, ge=0, description="save at least this often while training")
+    checkpoint_seconds: float = Field(30.0, ge=0, description="each epoch is saved; of short ones at least this often")
     tensorboard: bool = Field(False, description="write curves for TensorBoard too; needs the extra tensorboard")
 
 
