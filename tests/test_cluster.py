@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,25 +45,55 @@ def test_what_the_function_raises_is_raised_here(workers: LocalCluster) -> None:
         list(cluster.each(workers.scheduler_address, duration.seconds, ["soon"], []))
 
 
+@pytest.mark.slow
+def test_a_scheduler_that_goes_away_is_an_error(tmp_path: Path) -> None:
+    """What was not done is no result, and no traceback either."""
+    address = f"tcp://127.0.0.1:{free_port()}"
+    environment = {**os.environ, "PYTHONPATH": str(Path(cluster.__file__).parents[1])}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "dask", *arguments, "--no-dashboard"],
+            env=environment,
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for arguments in (["scheduler", "--port", address.rpartition(":")[2]], ["worker", address, "--nthreads", "1"])
+    ]
+    try:
+        results = cluster.each(address, duration.seconds, ["1m"] * 2000, [])
+        assert 60.0 == next(results)
+        started[0].kill()
+        with pytest.raises(PacelineError, match=f"The cluster at '{address}' was lost at work: .*See its logs"):
+            list(results)
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
 def test_files_that_no_worker_sees_are_an_error(workers: LocalCluster, tmp_path: Path) -> None:
     """Before anything is done, with what to do."""
     with pytest.raises(PacelineError, match=r"does not see 1 of 1 files of rows. Put the runs on a disk"):
         list(cluster.each(workers.scheduler_address, duration.seconds, ["60"], [tmp_path / "elsewhere.parquet"]))
 
 
-def test_other_code_on_a_worker_is_an_error(workers: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Features made by other files than these would be other features."""
-    prints = iter(["a" * 64, "b" * 64, "b" * 64])
-    monkeypatch.setattr(cluster.origin, "fingerprint", lambda folder: next(prints))
-    expected = r"has paceline files b{12}, this machine files a{12}. Install the same lock and the same project"
-    with pytest.raises(PacelineError, match=expected):
+@pytest.mark.parametrize(("prints", "expected"), [("abba", r"The worker tcp://\S+"), ("aaab", "The scheduler")])
+def test_other_code_on_the_cluster_is_an_error(
+    prints: str, expected: str, workers: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Features made by other files than these would be other features; the scheduler unpacks the tasks."""
+    found = iter(prints)  # here, on two workers, on the scheduler
+    monkeypatch.setattr(cluster.origin, "fingerprint", lambda folder: 64 * next(found))
+    message = rf"{expected} has paceline files b{{12}}, this machine files a{{12}}. Install the same lock and the same"
+    with pytest.raises(PacelineError, match=message):
         cluster.connect(workers.scheduler_address)
 
 
 def test_a_worker_of_another_version_is_an_error(workers: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Named with the package and both versions."""
     here = cluster.versions(["paceline"])
-    answers = iter([here, here | {"xgboost": "1.7.6"}, here | {"xgboost": "1.7.6"}])
+    answers = iter([here, here | {"xgboost": "1.7.6"}, here | {"xgboost": "1.7.6"}, here])
     monkeypatch.setattr(cluster, "versions", lambda code: next(answers))
     with pytest.raises(PacelineError, match=r"has xgboost 1.7.6, this machine 3\S+. Install the same lock and"):
         cluster.connect(workers.scheduler_address)

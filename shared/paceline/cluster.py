@@ -40,7 +40,8 @@ def connect(
         worker_seconds: for a first worker to be there.
 
     Raises:
-        PacelineError: Dask is not installed, nothing answers in time, no worker comes, or one has other versions.
+        PacelineError: Dask is not installed, nothing answers in time, no worker comes, or a worker or the scheduler has
+            other versions.
     """
     if importlib.util.find_spec("distributed") is None:
         raise PacelineError(
@@ -63,11 +64,13 @@ def connect(
     try:
         client.wait_for_workers(1, timeout=worker_seconds)
         here = versions(tuple(code))
-        for worker, there in sorted(client.run(versions, tuple(code)).items()):
+        found = {f"worker {worker}": there for worker, there in sorted(client.run(versions, tuple(code)).items())}
+        found["scheduler"] = client.run_on_scheduler(versions, tuple(code))  # it unpacks the tasks
+        for place, there in found.items():
             for name, version in here.items():
                 if there[name] != version:
                     raise PacelineError(
-                        f"The worker {worker} has {name} {there[name]}, this machine {version}.",
+                        f"The {place} has {name} {there[name]}, this machine {version}.",
                         "Install the same lock and the same project everywhere, and start the workers again.",
                     )
     except TimeoutError:
@@ -82,8 +85,8 @@ def connect(
     except Exception as error:  # a worker that does not have this library, say: the class comes from there
         client.close()
         raise PacelineError(
-            f"A worker of '{address}' cannot run this project: {str(error).splitlines()[0] or type(error).__name__}.",
-            "Install the project on every worker by the same lock.",
+            f"The cluster at '{address}' cannot run this project: {_first_line(error)}.",
+            "Install the project by the same lock on every worker, and where the scheduler is.",
         ) from None
     return client
 
@@ -143,28 +146,33 @@ def each(
         check_files(client, files)
         from distributed import as_completed
 
-        for _, result in as_completed(client.map(function, items, pure=False), with_results=True):
-            yield result
+        for done in as_completed(client.map(function, items, pure=False)):
+            yield done.result()  # which raises what it ended with; the loop's own results would be errors to look for
     except losses() as error:
         raise lost(address, error) from None
     finally:
         client.close()
 
 
-def losses() -> tuple[type[Exception], ...]:
+def losses() -> tuple[type[BaseException], ...]:
     """Return the exceptions of a scheduler or a worker that went away."""
     from distributed import KilledWorker
+    from distributed.client import FutureCancelledError
 
-    return (OSError, KilledWorker)
+    return (OSError, KilledWorker, FutureCancelledError)
 
 
-def lost(address: str, error: Exception) -> PacelineError:
+def lost(address: str, error: BaseException) -> PacelineError:
     """Return the error of a cluster that went away."""
     return PacelineError(
-        f"The cluster at '{address}' was lost at work: {str(error).splitlines()[0]}.",
+        f"The cluster at '{address}' was lost at work: {_first_line(error)}.",
         "See its logs, then start again.",
     )
 
 
 def _missing(files: list[str]) -> int:
     return sum(not Path(file).is_file() for file in files)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
