@@ -21,7 +21,7 @@ from paceline.fit_keras import Recipe, Stretch
 from paceline.pace import Pace, Training
 from paceline.progress import Progress
 from paceline.record import Run
-from paceline.terms import Measured
+from paceline.terms import After, Measured
 from paceline.writer import Writer
 
 ROWS, BATCH, EPOCHS = 96, 16, 5
@@ -422,6 +422,15 @@ def test_every_stretch_names_its_epoch(open_run: Callable[..., Run]) -> None:
         assert 0 <= whole.seconds - sum(each.seconds for each in parts) < whole.seconds
 
 
+def test_the_end_of_the_first_epoch_tells_nothing_of_the_others(open_run: Callable[..., Run]) -> None:
+    """Keras compiles the scores there, operation by operation; later blocks of steps are measured as they are."""
+    found: list[Stretch] = []
+    fit(build(Recipe()), open_run(), observe=found.append)
+    blocks = [each for each in found if each.kind == "steps"]
+    assert {1} == {each.epoch for each in blocks if each.compiled}
+    assert set(range(2, EPOCHS + 1)) == {each.epoch for each in blocks if not each.compiled}
+
+
 def test_a_rollback_that_helps_nothing_ends_it(open_run: Callable[..., Run]) -> None:
     """The fourth time in one training, with the loss and what to do."""
     run = open_run()
@@ -527,7 +536,7 @@ def test_a_time_budget_shortens_training_and_its_schedule(open_run: Callable[...
     """Two and a half epochs fit: the third is cut, the learning rate is at its end, and the reason is given."""
     run = open_run()
     run.pace = Pace(
-        run, [Training("select", EPOCHS)], finalise=Measured(), ceiling=Ceiling(1e9, "--time-budget 1000000000s")
+        run, [Training("select", EPOCHS)], after=After(Measured()), ceiling=Ceiling(1e9, "--time-budget 1000000000s")
     )
     run.pace.end = lambda done: 2.5  # type: ignore[method-assign]
     model = build(Recipe(learning_rate=0.05, schedule="cosine", warmup_share=0.0))
@@ -546,7 +555,7 @@ def test_training_goes_on_after_a_first_epoch_that_was_cut(
     monkeypatch.setattr("paceline.keras_watch.BLOCK_SECONDS", 0.0)
     run = open_run()
     run.pace = Pace(
-        run, [Training("select", EPOCHS)], finalise=Measured(), ceiling=Ceiling(1e9, "--time-budget 1000000000s")
+        run, [Training("select", EPOCHS)], after=After(Measured()), ceiling=Ceiling(1e9, "--time-budget 1000000000s")
     )
     run.pace.end = lambda done: 1.5  # type: ignore[method-assign]
     fitted = fit(build(Recipe(learning_rate=0.05, schedule="cosine", warmup_share=0.0)), run)

@@ -21,7 +21,7 @@ from paceline.errors import PacelineError
 from paceline.pace import Pace, Training
 from paceline.record import Run
 from paceline.stretch import Stretch
-from paceline.terms import Measured
+from paceline.terms import After, Measured
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -71,7 +71,7 @@ class World:
         if refit:
             trainings.append(Training("refit", most, watched=False, follows="select"))
         limit = Ceiling(seconds, f"--time-budget {seconds:.0f}s") if seconds else None
-        self.pace = Pace(self.run, trainings, finalise=Measured(after, 0.1), ceiling=limit, data=data)
+        self.pace = Pace(self.run, trainings, after=After(Measured(after, 0.1)), ceiling=limit, data=data)
 
     def train(self) -> int:
         """Go through the run; return the rounds of the first training."""
@@ -125,6 +125,17 @@ def test_a_prediction_is_in_the_record_before_the_outcome(tmp_path: Path) -> Non
     assert {"progress_bar", "first_epoch", "mean_step"} == set(made["baselines"])
     assert made["p50_seconds"] == pytest.approx(sum(made["phases"].values()), rel=0.03)
     assert world.reading == pytest.approx(made["p50_seconds"], rel=0.05)
+
+
+def test_what_follows_is_foreseen_by_the_validations(tmp_path: Path) -> None:
+    """A guess that is far off keeps no time free once an epoch was validated."""
+    world = World(tmp_path / "runs" / "a", lambda step: 0.1, seconds=60.0, most=3000)
+    world.pace.after = After(Measured(2.0), Measured(30.0, 0.4), in_validations=100.0)
+    assert 32.0 == world.pace.finalise.seconds
+    world.after = 2.0 + 100 * 0.02
+    world.train()
+    assert 4.0 == pytest.approx(world.pace.finalise.seconds, rel=0.05)
+    assert 60.0 * 0.9 < world.reading < 60.0
 
 
 def test_ninety_percent_intervals_cover_runs_on_a_machine_that_drifts(tmp_path: Path) -> None:

@@ -115,6 +115,17 @@ def test_a_stage_is_what_was_measured() -> None:
     assert ("fit", 20, 10, 1.0, 0.2) == (stage.name, stage.epochs, stage.steps, stage.done, stage.checkpoint.seconds)
 
 
+def test_an_epoch_takes_something_beside_its_steps_and_its_validation() -> None:
+    """The mean over the epochs that compiled nothing, checkpoints apart."""
+    probe = epochs_probe()
+    for epoch, rest, compiled in ((1, 3.0, True), (2, 0.2, False), (3, 0.4, False)):
+        probe.add(Stretch("steps", epoch, 10, 1.0, compiled))
+        probe.add(Stretch("validation", epoch, 2, 0.5, compiled))
+        probe.add(Stretch("epoch", epoch, 10, 1.5 + rest, compiled))
+        probe.add(Stretch("checkpoint", epoch, 0, 5.0, False))
+    assert 0.3 == pytest.approx(probe.overhead().seconds)
+
+
 def test_checkpoints_are_foreseen_as_often_as_they_are_made() -> None:
     """Of epochs each, which is the most; of rounds as configured."""
     for unit, step, expected in (("epoch", 0.1, [0.0, 0.0]), ("epoch", 1.0, [0.0, 0.0]), ("round", 0.1, [30.0, 30.0])):

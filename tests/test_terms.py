@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paceline import terms
-from paceline.terms import Measured, Stage, Terms
+from paceline.terms import After, Measured, Stage, Terms
 
 SECONDS = st.floats(0.0, 20.0)
 
@@ -108,3 +108,20 @@ def test_the_record_keeps_what_was_measured() -> None:
     assert (10, 20, 0.5, 0.01, 3.0) == tuple(
         kept[name] for name in ("epochs", "steps", "step_seconds", "step_error", "compile_seconds")
     )
+
+
+@pytest.mark.parametrize(
+    ("after", "validation", "expected"),
+    [
+        (After(Measured(2.0, 0.4)), Measured(0.5), Measured(2.0, 0.4)),
+        (After(Measured(3.0, 0.4), Measured(4.0, 0.4), 8.0), None, Measured(7.0, 0.2857)),
+        (After(Measured(3.0, 0.4), Measured(4.0, 0.4), 8.0), Measured(0.1), Measured(3.8, 0.3202)),
+        (After(Measured(3.0, 0.4), Measured(4.0, 0.4)), Measured(0.1), Measured(7.0, 0.2857)),
+    ],
+)
+def test_what_follows_is_known_better_once_a_validation_was_measured(
+    after: After, validation: Measured | None, expected: Measured
+) -> None:
+    """A guess at the answers stands until a validation of the same network was timed, and where none tells of them."""
+    found = after.total(validation)
+    assert (expected.seconds, expected.error) == pytest.approx((found.seconds, found.error), abs=1e-4)

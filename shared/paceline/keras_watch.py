@@ -173,6 +173,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
             self._first_step_done()
         if self.step >= 0:
             self.epoch_steps = self.step + 1 if self.cut else len(self.training.train)
+            # At the end of the first epoch Keras puts its scores together, operation by operation, each compiled.
+            self.block_compiled = self.epoch_compiled
             self._block_ended(self.epoch_steps)
             self.steps += self.epoch_steps
             self.done += self.epoch_steps / len(self.training.train)

@@ -23,7 +23,7 @@ from paceline.forecast import Forecast
 from paceline.probe import Probe
 from paceline.record import Run
 from paceline.stretch import Stretch
-from paceline.terms import Measured, Stage, Terms
+from paceline.terms import After, Measured, Stage, Terms
 
 ENGINES = {"round": "xgboost", "epoch": "keras", "fit": "scikit-learn"}
 LEAST_STEPS = {"round": 20, "epoch": 1, "fit": 1}  # beyond what compiles, before a prediction is made
@@ -64,7 +64,7 @@ class Pace:
     Args:
         run: whose clock is read and whose `predictions` and `budget` are filled.
         trainings: in the order in which they come.
-        finalise: what is to come after them, scores and report, computed; the project's runs correct it.
+        after: what is to come after them, scores and report, computed; the project's runs correct it.
         ceiling: the most wall time of the run; None where it may take what it takes.
         checkpoint_seconds: as configured.
         data: what each pass goes through, and whether it stays in memory.
@@ -78,7 +78,7 @@ class Pace:
         run: Run,
         trainings: Sequence[Training],
         *,
-        finalise: Measured,
+        after: After,
         ceiling: Ceiling | None = None,
         checkpoint_seconds: float = 30.0,
         data: warm.Input = warm.UNKNOWN,
@@ -92,7 +92,7 @@ class Pace:
         self.run, self.trainings = run, {each.name: each for each in trainings}
         self.ceiling, self.checkpoint_seconds, self.target, self.made = ceiling, checkpoint_seconds, target, made
         self.history = run.folder.parent if history is None else history
-        self._computed_finalise, self.finalise = finalise.seconds, self._learned(finalise)
+        self.after, self._learned = after, self._of_earlier_runs()
         self.probes: dict[str, Probe] = {}
         self.stage = ""
         self.course: Course | None = None
@@ -105,15 +105,24 @@ class Pace:
         self._warned = False
         self._recent: deque[tuple[float, float]] = deque()  # seconds of blocks, and what was expected of them
 
-    def _learned(self, finalise: Measured) -> Measured:
-        """Return what follows the trainings as the project's runs have it, where there are any."""
+    @property
+    def finalise(self) -> Measured:
+        """What follows the trainings, as the project's runs have it where there are any."""
+        computed = self._computed_finalise()
+        if self._learned is None:
+            return computed
+        times, error = self._learned
+        return Measured(computed.seconds * times, error)
+
+    def _computed_finalise(self) -> Measured:
+        answered = [probe.validation() for probe in self.probes.values() if probe.validations]
+        return self.after.total(answered[-1] if answered else None)
+
+    def _of_earlier_runs(self) -> tuple[float, float] | None:
+        """Return how many times as long as computed it took in the project's runs, and the error of that."""
         with self.run.phase("estimate"):
             model = self.run.config.model_dump(mode="json").get("model", {})
-            found = hindsight.after_training(hindsight.records(self.history), model, device.hardware())
-        if found is None:
-            return finalise
-        times, error = found
-        return Measured(finalise.seconds * times, error)
+            return hindsight.after_training(hindsight.records(self.history), model, device.hardware())
 
     def begin(
         self, stage: str, course: Course, *, most: int, steps: int, validation_steps: int, trend: float | None
@@ -306,7 +315,7 @@ class Pace:
             "of": engine,
             "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "made_after_seconds": self.run.clock.elapsed(),
-            "finalise_computed_seconds": self._computed_finalise,
+            "finalise_computed_seconds": self._computed_finalise().seconds,
             "waited_for_cores": self._contention(),
             "input": self.data.state(),
             **prediction.state(),

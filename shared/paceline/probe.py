@@ -38,20 +38,28 @@ class Probe:
         self.blocks: list[Stretch] = []
         self.validations: list[Stretch] = []
         self.checkpoints: list[Stretch] = []
-        self.epochs: list[Stretch] = []
         self.compiled: list[Stretch] = []
         self.done = 0.0
+        self._parts = 0.0  # seconds of the epoch under way that its steps and its validation took
+        self._rests = 0.0  # seconds of all epochs beside those; of epochs that compiled nothing
+        self._epochs = 0
 
     def add(self, stretch: Stretch) -> None:
         """Take in a stretch."""
         if stretch.kind == "checkpoint":
             self.checkpoints.append(stretch)
-        elif stretch.compiled and stretch.kind != "epoch":
-            self.compiled.append(stretch)
-        else:
-            {"steps": self.blocks, "validation": self.validations, "epoch": self.epochs}[stretch.kind].append(stretch)
+            return
+        if stretch.kind == "epoch":
+            if not stretch.compiled:
+                self._rests += stretch.seconds - self._parts
+                self._epochs += 1
+            self._parts = 0.0
+            return
+        self._parts += stretch.seconds
         if stretch.kind == "steps":
             self.done += stretch.steps / self.steps
+        uncompiled = self.blocks if stretch.kind == "steps" else self.validations
+        (self.compiled if stretch.compiled else uncompiled).append(stretch)
 
     def step(self) -> Measured:
         """Return the mean step; nothing where none was measured that did not compile."""
@@ -100,11 +108,7 @@ class Probe:
 
     def overhead(self) -> Measured:
         """Return what an epoch takes beside its steps and its validation."""
-        rest = []
-        for epoch in self.epochs:
-            parts = [each for each in (*self.blocks, *self.validations, *self.compiled) if each.epoch == epoch.epoch]
-            rest.append(epoch.seconds - sum(part.seconds for part in parts))
-        return Measured(max(0.0, sum(rest) / len(rest)), 0.3) if rest else Measured()
+        return Measured(max(0.0, self._rests / self._epochs), 0.3) if self._epochs else Measured()
 
     def compile(self) -> Measured:
         """Return the time of tracing and compiling, the steps among it taken off."""

@@ -25,6 +25,7 @@ LEDGER = {
     "finalise": ("score", "finalise"),
 }
 LEAST_GROWN = 0.2  # of a step's time, whatever a trend says
+ANSWERS_ERROR = 0.25  # relative, of answers by the time of a validation: another program, and other batches
 
 Floats = NDArray[np.float64]
 
@@ -43,6 +44,34 @@ class Measured:
     def draws(self, noise: _Noise) -> Floats:
         """Return draws of it, log-normal and with this mean."""
         return self.seconds * noise.factor(self.error)
+
+
+@dataclass(frozen=True)
+class After:
+    """What follows the trainings of a run.
+
+    Attributes:
+        rest: scores, figures, cards and the report.
+        answers: those of the model; a guess, until a validation shows what they take.
+        in_validations: how many validations of an epoch they are worth; 0 where no validation tells of them.
+    """
+
+    rest: Measured
+    answers: Measured = Measured()
+    in_validations: float = 0.0
+
+    def total(self, validation: Measured | None = None) -> Measured:
+        """Return all of it, the answers by `validation` where one was measured.
+
+        >>> After(Measured(2.0), Measured(6.0, 0.5), in_validations=3).total(Measured(0.5)).seconds
+        3.5
+        """
+        answers = self.answers
+        if validation is not None and self.in_validations:
+            answers = validation.scaled(self.in_validations, ANSWERS_ERROR)
+        seconds = self.rest.seconds + answers.seconds
+        spread = np.hypot(self.rest.seconds * self.rest.error, answers.seconds * answers.error)
+        return Measured(seconds, float(spread) / seconds if seconds else 0.0)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from paceline import budget, warm
 from paceline.budget import Ceiling
 from paceline.pace import Pace, Training
 from paceline.record import Run
-from paceline.terms import Measured
+from paceline.terms import After, Measured
 
 RESAMPLES = 6  # of the bootstrap, timed to know what all of them take
 # What follows beside the bootstrap and the second logistic regression: decisions, slices, figures, stability, the
@@ -59,7 +59,7 @@ def follow(
     return Pace(
         run,
         trainings,
-        finalise=after,
+        after=After(after),
         ceiling=ceiling,
         checkpoint_seconds=config.train.checkpoint_seconds,
         data=warm.of(_read_in_each_pass(run, train_on), resident=train_on.on_disk is None),

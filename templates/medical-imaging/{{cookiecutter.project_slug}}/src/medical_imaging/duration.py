@@ -13,20 +13,22 @@ from paceline import budget, warm
 from paceline.budget import Ceiling
 from paceline.pace import Pace, Training
 from paceline.record import Run
-from paceline.terms import Measured
+from paceline.terms import After, Measured
 
-# Seconds of what follows a training, on two cores of an AMD EPYC, 2026, Keras on JAX, everything compiled before.
-REST_SECONDS = 2.0  # first predictions, figures, cards, report
-IMAGE_SECONDS = 0.006  # of a network's answer to an image of `IMAGE_PX`; a small network's is as much with its overhead
+# Seconds of what follows a training, on two cores of an Intel Xeon, 2026, Keras on JAX, everything compiled before.
+REST_SECONDS = 1.0  # figures, cards, report
+IMAGE_SECONDS = 0.008  # of EfficientNet-Lite0's answer to an image of `IMAGE_PX`
 IMAGE_PX = 128
-ERROR = 0.4  # of all this, as a share; a first run of heat maps took 1.8 times as long
+ERROR = 0.4  # of all this, as a share; twice as long on an AMD EPYC
+# An answer, its first compiled and its last batch filled up, takes so many times an image of a validation: 2.2 to 2.7.
+ANSWER_IN_VALIDATION = 2.5
 
 
 def follow(
     config: Config,
     run: Run,
     stages: Mapping[str, int],
-    after: Measured,
+    after: After,
     *,
     data_bytes: int,
     ceiling: Ceiling | None,
@@ -61,7 +63,7 @@ def follow(
     return Pace(
         run,
         [Training(name, most) for name, most in (tuned or stages).items()],
-        finalise=after,
+        after=after,
         ceiling=ceiling,
         checkpoint_seconds=config.train.checkpoint_seconds,
         data=warm.of(0 if config.model.name == "frozen" else data_bytes),
@@ -71,7 +73,7 @@ def follow(
     )
 
 
-def after_classifier(config: Config, cohort: Cohort, split: Split, scoring_seconds: float) -> Measured:
+def after_classifier(config: Config, cohort: Cohort, split: Split, scoring_seconds: float) -> After:
     """Return what follows the last training of a classifier.
 
     Args:
@@ -92,15 +94,18 @@ def after_classifier(config: Config, cohort: Cohort, split: Split, scoring_secon
         explained += len(found)
         answered += 3 * len(found) * config.report.views * (1 if config.model.name == "frozen" else config.train.folds)
     images = answered + explained * config.train.folds
-    return Measured(scoring_seconds * (2 + kinds) + _answers(config, images) + REST_SECONDS, ERROR)
+    watched = len(split.validation) if config.train.folds == 1 else len(split.train) + len(split.validation)
+    heard = 0.0 if config.model.name == "frozen" else ANSWER_IN_VALIDATION * config.train.folds / watched
+    rest = Measured(scoring_seconds * (2 + kinds) + REST_SECONDS, ERROR)
+    return After(rest, _answers(config, images), in_validations=heard * images)
 
 
-def after_outlines(config: Config, cohort: Cohort, split: Split, scoring_seconds: float) -> Measured:
+def after_outlines(config: Config, cohort: Cohort, split: Split, scoring_seconds: float) -> After:
     """Return what follows the last training of a model that outlines; see `after_classifier`."""
     kinds = sum(len(by) for _, by in groups.by_part(cohort, split))
     images = 2 * sum(len(rows) for rows in (split.validation, split.test, split.external))  # the decoder costs as much
-    return Measured(scoring_seconds * (1 + kinds) + _answers(config, images) + REST_SECONDS, ERROR)
+    return After(Measured(scoring_seconds * (1 + kinds) + REST_SECONDS, ERROR), _answers(config, images))
 
 
-def _answers(config: Config, images: int) -> float:
-    return images * IMAGE_SECONDS * (config.data.image_size_px / IMAGE_PX) ** 2
+def _answers(config: Config, images: int) -> Measured:
+    return Measured(images * IMAGE_SECONDS * (config.data.image_size_px / IMAGE_PX) ** 2, ERROR)
