@@ -101,6 +101,19 @@ def test_several_micro_batches_are_one_update() -> None:
     assert at(found, list(range(12))) == pytest.approx([rate for rate in at(single, [0, 1, 2, 3]) for _ in range(3)])
 
 
+@pytest.mark.parametrize("name", get_args(recipe.Schedule))
+def test_the_rate_that_is_logged_is_the_one_of_the_last_update(name: recipe.Schedule) -> None:
+    """NumPy computes what the compiled step did, on the way and where the schedule was compressed."""
+    found = schedule(schedule=name, micro_batches=2)
+    found.end_at(100)
+    found.scale.assign(0.5)
+    for done, end in ((1, 100), (40, 100), (41, 60), (120, 60)):
+        if end == 60 and done == 41:
+            found.end_at(60, now=20)
+        found.optimizer._iterations.assign(done)
+        assert at(found, [done - 1])[0] == pytest.approx(found.last_rate(), rel=1e-5, abs=1e-7)
+
+
 def test_a_schedule_compressed_on_the_way_goes_on_from_where_it_is_and_ends_on_time() -> None:
     """No jump at the change, and the same end; a second change as well."""
     found = schedule(schedule="cosine")

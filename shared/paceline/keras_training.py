@@ -90,18 +90,21 @@ class Training:
             part = "validation" if name.startswith("val_") else "train"
             row[f"{part}_{name.removeprefix('val_')}"] = float(value)
         if self.schedule is not None:
-            row["learning_rate"] = self._learning_rate()
+            row["learning_rate"] = self.schedule.last_rate()
         reason = self.run.log({"stage": self.folder.name, **row})
         if recovery.diverged([earlier["train_loss"] for earlier in course.rows], row["train_loss"]):
             raise Diverged(row["train_loss"])
-        if not _finite(_copies(self.model.trainable_variables)):  # the last update is in no loss yet
-            raise Diverged(math.nan)
+        self._scale_rate([*course.rows, row])
+        variables = self._variables()
+        state = _copies(variables)
+        trainable = {id(variable) for variable in self.model.trainable_variables}
+        if not _finite([value for each, value in zip(variables, state, strict=True) if id(each) in trainable]):
+            raise Diverged(math.nan)  # the last update is in no loss yet
         course.step += 1
         course.rows.append(row | {"elapsed_seconds": round(self.run.clock.elapsed(), 3)})
         if self.events is not None:
             self.events.write(course.rows)
-        self._scale_rate()
-        self.state = _copies(self._variables())
+        self.state = state
         if course.monitor in row and course.judge(row[course.monitor]) and course.patience:
             self.best = self._kept_of_state()
         if course.step == self.epochs and not course.ended:
@@ -132,7 +135,7 @@ class Training:
         _assign(self._variables(), self.state)
         rate = self.model.optimizer._learning_rate
         if self.schedule is not None:
-            self._scale_rate()
+            self._scale_rate(self.course.rows)
         elif isinstance(rate, keras.Variable):
             rate.assign(rate * recovery.RATE_AFTER_ROLLBACK)
         else:
@@ -235,21 +238,13 @@ class Training:
         kept = [averages.get(id(variable), variable) for variable in self.model.variables]
         return [self.state[places[id(variable)]] for variable in kept]
 
-    def _learning_rate(self) -> float:
-        """Return the rate of the last update done."""
-        optimizer = self.model.optimizer
-        return float(
-            keras.ops.convert_to_numpy(optimizer._learning_rate(keras.ops.convert_to_numpy(optimizer._iterations) - 1))
-        )
-
-    def _scale_rate(self) -> None:
+    def _scale_rate(self, rows: list[dict[str, Any]]) -> None:
         if self.schedule is None:
             return
         scale = recovery.RATE_AFTER_ROLLBACK**self.recovery.rollbacks
         if self.schedule.name == "plateau":
-            scores = [row[self.course.monitor] for row in self.course.rows if self.course.monitor in row]
             scale *= schedules.plateau_scale(
-                scores,
+                [row[self.course.monitor] for row in rows if self.course.monitor in row],
                 larger_is_better=self.course.larger_is_better,
                 patience_epochs=self.schedule.plateau_epochs,
                 lower_by=self.schedule.plateau_factor,

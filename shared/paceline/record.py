@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -332,6 +333,11 @@ def read(folder: Path) -> dict[str, Any]:
 
 def software() -> dict[str, str]:
     """Return the versions of Python, Paceline and the frameworks that are installed."""
+    return dict(_software())
+
+
+@cache  # a record is saved often, and metadata are read from files
+def _software() -> dict[str, str]:
     from paceline import __version__
 
     versions = {"python": platform.python_version(), "paceline": __version__}

@@ -12,6 +12,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from paceline import device, recipe
 
 device.keras_backend()  # settles it before Keras looks for one
@@ -23,8 +25,10 @@ POLYNOMIAL_POWER = 0.9  # of DeepLab (Chen et al. 2017)
 ONE_CYCLE_RISE, ONE_CYCLE_START, ONE_CYCLE_END = 0.3, 1 / 25, 1e-4  # as PyTorch's OneCycleLR
 
 
-def factor(name: recipe.Schedule, progress: Any, *, warmup_share: float) -> Any:
+def factor(name: recipe.Schedule, progress: Any, *, warmup_share: float, by: Any = ops) -> Any:
     """Return what the learning rate is multiplied with at `progress`, a number or a tensor between 0 and 1.
+
+    It is computed `by` Keras as part of a step, or by NumPy where only its value is wanted and nothing to be compiled.
 
     `cosine` falls to 0 (Loshchilov & Hutter 2017), `polynomial` with power 0.9 (Chen et al. 2017), both after a linear
     rise over `warmup_share`; `one_cycle` rises and falls along cosines (Smith & Topin 2018; the rise takes
@@ -33,19 +37,19 @@ def factor(name: recipe.Schedule, progress: Any, *, warmup_share: float) -> Any:
     >>> [round(float(factor("cosine", at, warmup_share=0.2)), 3) for at in (0.1, 0.2, 0.6, 1.0)]
     [0.5, 1.0, 0.5, 0.0]
     """
-    progress = ops.clip(ops.cast(progress, "float32"), 0.0, 1.0)
+    progress = by.clip(progress, 0.0, 1.0)
     if name == "one_cycle":
         rise = warmup_share or ONE_CYCLE_RISE
-        up = _between(ONE_CYCLE_START, 1.0, ops.minimum(progress / rise, 1.0))
-        down = _between(1.0, ONE_CYCLE_START * ONE_CYCLE_END, ops.maximum((progress - rise) / (1.0 - rise), 0.0))
-        return ops.where(progress < rise, up, down)
-    warm = ops.minimum(progress / warmup_share, 1.0) if warmup_share else 1.0
-    rest = ops.maximum(progress - warmup_share, 0.0) / (1.0 - warmup_share)
+        up = _between(by, ONE_CYCLE_START, 1.0, by.minimum(progress / rise, 1.0))
+        down = _between(by, 1.0, ONE_CYCLE_START * ONE_CYCLE_END, by.maximum((progress - rise) / (1.0 - rise), 0.0))
+        return by.where(progress < rise, up, down)
+    warm = by.minimum(progress / warmup_share, 1.0) if warmup_share else 1.0
+    rest = by.maximum(progress - warmup_share, 0.0) / (1.0 - warmup_share)
     if name == "cosine":
-        return warm * _between(1.0, 0.0, rest)
+        return warm * _between(by, 1.0, 0.0, rest)
     if name == "polynomial":
-        return warm * ops.maximum(1.0 - rest, 0.0) ** POLYNOMIAL_POWER  # rounded, the rest can be above 1
-    return warm * ops.ones_like(progress)
+        return warm * by.maximum(1.0 - rest, 0.0) ** POLYNOMIAL_POWER  # rounded, the rest can be above 1
+    return warm * by.ones_like(progress)
 
 
 def plateau_scale(scores: Sequence[float], *, larger_is_better: bool, patience_epochs: int, lower_by: float) -> float:
@@ -108,13 +112,20 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         progress = self._progress(update + 0.5, self.from_update, self.from_progress, self.to_update)
         return self.highest_rate * self.scale * factor(self.name, progress, warmup_share=self.warmup_share)
 
+    def last_rate(self) -> float:
+        """Return the rate of the last update done, to the rounding of a float32; this compiles nothing."""
+        step = int(ops.convert_to_numpy(self.optimizer._iterations)) - 1
+        update = step // (self.optimizer.gradient_accumulation_steps or 1)
+        progress = self._progress(update + 0.5, *self._stretch())
+        highest, scale = (float(ops.convert_to_numpy(part)) for part in (self.highest_rate, self.scale))
+        return highest * scale * float(factor(self.name, progress, warmup_share=self.warmup_share, by=np))
+
     def end_at(self, update: int, *, now: int = 0) -> None:
         """Let the schedule reach its end after `update` updates, of which `now` are done: the rest is compressed.
 
         To call between epochs; the rate goes on from where it is, without a jump.
         """
-        state = [float(ops.convert_to_numpy(part)) for part in (self.from_update, self.from_progress, self.to_update)]
-        self.from_progress.assign(self._progress(now, *state) if now else 0.0)
+        self.from_progress.assign(self._progress(now, *self._stretch()) if now else 0.0)
         self.from_update.assign(now)
         self.to_update.assign(max(update, now + 1))
 
@@ -122,6 +133,9 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         """Return the constructor's arguments."""
         names = ("name", "learning_rate", "warmup_share", "plateau_epochs", "plateau_factor")
         return {name: getattr(self, name) for name in names}
+
+    def _stretch(self) -> list[float]:
+        return [float(ops.convert_to_numpy(part)) for part in (self.from_update, self.from_progress, self.to_update)]
 
     @staticmethod
     def _progress(update: Any, from_update: Any, from_progress: Any, to_update: Any) -> Any:
@@ -134,5 +148,5 @@ def of(optimizer: keras.optimizers.Optimizer) -> Schedule | None:
     return schedule if isinstance(schedule, Schedule) else None
 
 
-def _between(start: float, end: float, share: Any) -> Any:
-    return end + (start - end) * 0.5 * (1.0 + ops.cos(math.pi * share))
+def _between(by: Any, start: float, end: float, share: Any) -> Any:
+    return end + (start - end) * 0.5 * (1.0 + by.cos(math.pi * share))
