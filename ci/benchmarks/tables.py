@@ -154,9 +154,9 @@ def tune(result: dict[str, Any]) -> str:
     seconds, seeds = result["budget_seconds"], result["seeds"]
     difference, tuned = result["tpe_less_random"], result["tuned_less_defaults"]
     lines = [
-        f"**Tuning** the boosted trees on the fold before the test week: {seconds:.0f} s of one core a search, {seeds} "
-        "seeds, average precision with 95 % intervals. The defaults, trial 0 of every search, were chosen on folds "
-        f"that include this one. Best settings that TPE chose less random search's: {_interval(difference)}. On the "
+        f"**Tuning** the boosted trees on the three folds before the test week: {seconds:.0f} s of one core a search, "
+        f"{seeds} seeds, average precision with 95 % intervals. The defaults, trial 0 of every search, have the "
+        f"published windows. Best settings that TPE chose less random search's: {_interval(difference)}. On the "
         f"test week, what the searches end with less the defaults: {_interval(tuned)}. Warm start: the best settings "
         f"for the simulation's portfolio A, on portfolio B, less the defaults there ({_count(result['warm'])} seeds): "
         f"{_interval(result['warm_less_defaults'])}.",

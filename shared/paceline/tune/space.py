@@ -26,7 +26,8 @@ Model = TypeVar("Model", bound=BaseModel)
 GRID_VALUES = 3  # of a range, where no values are named
 MOST_GRID_POINTS = 5_000
 _BETWEEN_VALUES = re.compile(r",(?![^\[]*\])")  # a comma, but none of a list: hidden_units=[128,64],[256,128]
-FIXED_SECTIONS = ("data", "tune", "report")  # another value there would change what trials are judged by
+# Another value there would change what trials are judged by, but for a key that a project's space has.
+FIXED_SECTIONS = ("data", "tune", "report")
 
 
 def chosen(space: Space, config: BaseModel, vary: Sequence[str]) -> Space:
@@ -45,7 +46,7 @@ def chosen(space: Space, config: BaseModel, vary: Sequence[str]) -> Space:
         found = {}
         for text in vary:
             key, equals, values = (part.strip() for part in text.partition("="))
-            found[key] = _named(config, key, values) if equals else _known(space, config, key)
+            found[key] = _named(space, config, key, values) if equals else _known(space, config, key)
     if not found:
         raise PacelineError("There is nothing to vary.", "Name keys with values: --vary train.learning_rate=0.05,0.1.")
     return {key: _around(key, distribution, _present(config, key)) for key, distribution in found.items()}
@@ -126,9 +127,9 @@ def _known(space: Space, config: BaseModel, key: str) -> BaseDistribution:
     )
 
 
-def _named(config: BaseModel, key: str, values: str) -> BaseDistribution:
+def _named(space: Space, config: BaseModel, key: str, values: str) -> BaseDistribution:
     _present(config, key)
-    if key.partition(".")[0] in FIXED_SECTIONS:
+    if key.partition(".")[0] in FIXED_SECTIONS and key not in space:
         raise PacelineError(
             f"'{key}' cannot vary: trials would be judged by different things.", "Name a key of [model] or [train]."
         )

@@ -375,6 +375,14 @@ def test_parquet_files_of_a_format_are_read_alike(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", FORMATS)
+def test_windows_run_where_a_format_names_a_party(tmp_path: Path, source: str) -> None:
+    """What `has_parties` says of a source is what its table holds."""
+    settings = config(source, FORMATS[source](tmp_path))
+    table = data.load(settings.data, Quarantine())
+    assert formats.has_parties(source) == bool({"customer_id", "terminal_id"} & set(table.columns))
+
+
+@pytest.mark.parametrize("source", FORMATS)
 def test_only_formats_have_a_layout(source: str) -> None:
     """Every published source has one, whose extra columns are declared either numbers or texts."""
     layout = formats.of(source)

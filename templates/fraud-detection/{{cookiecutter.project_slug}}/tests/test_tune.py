@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from fraud_detection import data, train, tune
 from fraud_detection.config import Config, Model
@@ -24,7 +24,7 @@ from paceline.tune.settings import Tune
 
 def test_no_test_day_has_a_say(small: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """With every label and amount from the test's first day on changed, a trial gets the same, digit for digit."""
-    honest = tune.prepare(small).folds
+    honest = tune.prepare(small).folds(small.data)
     load, poisoned = data.load, []
 
     def poison(*arguments: Any) -> pl.DataFrame:
@@ -35,7 +35,7 @@ def test_no_test_day_has_a_say(small: Config, monkeypatch: pytest.MonkeyPatch) -
         return changed.with_columns(pl.when(later).then(0.01).otherwise(pl.col("amount")).alias("amount"))
 
     monkeypatch.setattr(data, "load", poison)
-    other = tune.prepare(small).folds
+    other = tune.prepare(small).folds(small.data)
     assert poisoned[0] > 100
     assert len(honest) == len(other) == small.tune.folds
     for one, two in zip(itertools.chain(*honest), itertools.chain(*other), strict=True):
@@ -61,9 +61,42 @@ def test_the_default_settings_lie_in_the_space(name: Any) -> None:
     ranges = tune.space(config)
     assert ranges == space.chosen(ranges, config, ())
     for key, distribution in ranges.items():
-        assert isinstance(distribution, (FloatDistribution, IntDistribution))
-        for end in (distribution.low, distribution.high):
-            space.applied(config, {key: end})
+        if isinstance(distribution, CategoricalDistribution):
+            values = list(distribution.choices)
+        else:
+            assert isinstance(distribution, (FloatDistribution, IntDistribution))
+            values = [distribution.low, distribution.high]
+        for value in values:
+            space.applied(config, {key: value})
+
+
+def test_windows_vary_where_they_run_over_something(small: Config) -> None:
+    """Not where the data name no party, nor where the model goes on from one that has its windows."""
+    assert "data.windows_days" in tune.space(small)
+    for section, changes in (("data", {"source": "ulb"}), ("transfer", {"from_run": "runs/x"})):
+        other = small.model_copy(update={section: getattr(small, section).model_copy(update=changes)})
+        assert "data.windows_days" not in tune.space(other), section
+
+
+def test_windows_can_be_named(small: Config) -> None:
+    """Of all keys of [data] these alone, whose values change no row that trials are judged by."""
+    found = space.chosen(tune.space(small), small, ("data.windows_days=[1, 7],[2, 9]",))
+    assert {"[1, 7]", "[2, 9]"} <= set(found["data.windows_days"].choices)
+    with pytest.raises(PacelineError, match=r"'data\.test_days' cannot vary"):
+        space.chosen(tune.space(small), small, ("data.test_days=7,14",))
+
+
+def test_other_windows_are_other_columns_of_the_same_rows(small: Config) -> None:
+    """What is judged stays, so trials compare; features of few windows are kept in memory, the newest."""
+    prepared = tune.prepare(small)
+    (learn, judge), *_ = prepared.folds(small.data)
+    for windows in ((1, 3), (2,), (3,), (4,)):
+        (other_learn, other_judge), *_ = prepared.folds(small.data.model_copy(update={"windows_days": windows}))
+        assert learn.names != other_learn.names
+        np.testing.assert_array_equal(learn.y, other_learn.y)
+        np.testing.assert_array_equal(judge.amounts, other_judge.amounts)
+    assert [(2,), (3,), (4,)] == list(prepared._made)
+    np.testing.assert_array_equal(judge.X, prepared.folds(small.data)[0][1].X)
 
 
 def test_cards_alerted_a_day_counts_a_card_once_a_day(examples: Any) -> None:

@@ -72,6 +72,15 @@ def of(source: str) -> Format | None:
     return None
 
 
+def has_parties(source: str) -> bool:
+    """Return whether the data name a customer or a terminal, over whose past windows can run.
+
+    >>> has_parties("handbook"), has_parties("ulb")
+    (True, False)
+    """
+    return source not in ("ulb", "baf")
+
+
 def ulb() -> Format:
     """Credit cards of ULB's Machine Learning Group, `creditcard.csv`: two days, 28 principal components, no parties."""
     extra = _extra(f"V{number}" for number in range(1, 29))

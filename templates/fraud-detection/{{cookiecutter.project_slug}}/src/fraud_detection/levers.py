@@ -98,7 +98,8 @@ def _of_the_network(config: Config) -> list[Lever]:
 
 def prepare(config: Config) -> Fold:
     """Return the latest fold before the test; see `tune.prepare`."""
-    return tune.prepare(config.model_copy(update={"tune": config.tune.model_copy(update={"folds": 1})})).folds[0]
+    one = config.model_copy(update={"tune": config.tune.model_copy(update={"folds": 1})})
+    return tune.prepare(one).folds(one.data)[0]
 
 
 def train(fold: Fold, config: Config, run: Run, progress: Progress) -> None:

@@ -1,31 +1,36 @@
 """Tuning: what may vary, and what a trial is judged by; `paceline.tune` does the rest.
 
 A trial trains on the folds before the test, one after the other, and is judged by the mean average precision of their
-later windows. The transactions from the test's first day on are cut off before anything is computed, and of the folds
-only those labels count that were known by then.
+later windows. The windows of the features may vary too, for that changes no row and no label. The transactions from the
+test's first day on are cut off before anything is computed, and of the folds only those labels count that were known by
+then.
 """
 
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from fraud_detection import data, decisions, examples, extras, features, model, train
-from fraud_detection.config import Config
+from fraud_detection import data, decisions, examples, extras, features, formats, model, train
+from fraud_detection.config import Config, Data
 from fraud_detection.examples import Examples
 from fraud_detection.extras import Encoding
-from fraud_detection.splits import PrequentialSplit
+from fraud_detection.splits import Fold, PrequentialSplit
 from paceline.quarantine import Quarantine
 from paceline.ranking import Ranking
 from paceline.tune.space import Space
 from paceline.tune.task import Task
 from paceline.tune.trial import Outcome, Own, Trial
+
+# Takeovers, compromised terminals and habits last as long as they last: which windows show them is for data to say.
+WINDOWS_DAYS = ([1, 7, 30], [1, 7, 21], [1, 3, 7, 21], [1, 7, 14, 28], [1, 3, 7, 14, 30], [1, 2, 4, 7, 14, 30])
+KEPT = 3  # sets of features in memory
 
 
 @dataclass(frozen=True)
@@ -33,28 +38,46 @@ class Prepared:
     """What trials share.
 
     Attributes:
-        folds: what is trained on and what it is judged by, the latest fold first.
-        encoding: of the further columns, as the latest fold's training window has them.
+        known: the transactions before the test.
+        splits: rows of these to train on and to judge by, the latest fold first.
+        encodings: of the further columns, as each fold's training window has them.
     """
 
-    folds: list[tuple[Examples, Examples]]
-    encoding: Encoding
+    known: pl.DataFrame
+    splits: list[Fold]
+    encodings: list[Encoding]
+    _made: dict[tuple[int, ...], list[tuple[Examples, Examples]]] = field(default_factory=dict)
+
+    def folds(self, config: Data) -> list[tuple[Examples, Examples]]:
+        """Return what is trained on and what it is judged by in each fold, with the features of `windows_days`."""
+        windows = config.windows_days
+        if windows not in self._made:
+            while len(self._made) >= KEPT:
+                del self._made[next(iter(self._made))]
+            plain = features.compute(self.known, config)
+            self._made[windows] = [
+                examples.divide(self.known, encoding.extend(plain, self.known), fold)
+                for encoding, fold in zip(self.encodings, self.splits, strict=True)
+            ]
+        return self._made[windows]
 
 
 def space(config: Config) -> Space:
     """Return the ranges that a practitioner would search for the configured model."""
-    penalties = {"train.l2": FloatDistribution(0.1, 30.0, log=True)}
+    found: dict[str, BaseDistribution] = {"train.l2": FloatDistribution(0.1, 30.0, log=True)}
+    if not config.transfer.from_run and formats.has_parties(config.data.source):
+        found["data.windows_days"] = CategoricalDistribution([str(windows) for windows in WINDOWS_DAYS])
     if config.model.name == "logistic_regression":
-        return penalties
+        return found
     if config.model.name == "mlp":
         return {
-            **penalties,
+            **found,
             "train.mlp_learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
             "train.batch_size": IntDistribution(256, 8192, log=True),
             "model.dropout": FloatDistribution(0.0, 0.6),
         }
     return {
-        **penalties,
+        **found,
         "train.learning_rate": FloatDistribution(0.03, 0.3, log=True),
         "train.subsample": FloatDistribution(0.5, 1.0),
         "train.colsample_bytree": FloatDistribution(0.4, 1.0),
@@ -75,18 +98,15 @@ def prepare(config: Config) -> Prepared:
     split = PrequentialSplit(table, config.data)
     folds = split.folds(config.tune.folds)
     known = table.filter(pl.col("datetime") < split.test_start)  # the first rows: a fold's row numbers still hold
-    plain = features.compute(known, config.data)
-    encodings = [extras.learn(known, fold.train) for fold in folds]
-    divided = [
-        examples.divide(known, encoding.extend(plain, known), fold)
-        for encoding, fold in zip(encodings, folds, strict=True)
-    ]
-    return Prepared(divided, encodings[0])
+    found = Prepared(known, folds, [extras.learn(known, fold.train) for fold in folds])
+    found.folds(config.data)  # trial 0 has these, and needs no time for them
+    return found
 
 
 def objective(prepared: Prepared, trial: Trial[Config]) -> Outcome:
     """Train on each fold and return the mean average precision, with the cards a day that would be alerted."""
-    config, folds, scores, alerts = trial.config, prepared.folds, [], []
+    config, scores, alerts = trial.config, [], []
+    folds = prepared.folds(config.data)
     trial.run.device = model.choose_device(config, rows=len(folds[0][0].y), run=trial.run).state()
     for place, (train_on, judged) in enumerate(folds):
         stage = f"fold-{place}"
@@ -94,7 +114,7 @@ def objective(prepared: Prepared, trial: Trial[Config]) -> Outcome:
         logits = fitted.logits(judged.X)
         scores.append(Ranking(judged.y, logits).average_precision(np.ones(len(logits))))
         if not place:
-            trial.offer(own_model(config, fitted, logits, judged, prepared.encoding, scores[0]))
+            trial.offer(own_model(config, fitted, logits, judged, prepared.encodings[0], scores[0]))
         trial.part_ended(scores[-1])
         decision = decisions.decide(config.report, logits, judged)
         alerts.append(cards_alerted_a_day(judged, decision.probabilities(logits) >= decision.threshold))
