@@ -1,10 +1,10 @@
 """What a search brings: TPE with pruning beside random search, tuned settings beside the defaults, a warm start.
 
 Within the same time, on the three folds before the test week of the Handbook's split (see `fraud.py`), each sampler
-searches with five seeds. Time is the process's own on one core, so that what else the machine does favours nobody. Then the best
-settings of each TPE search and the defaults are trained with the same seed as `train` does it, and scored on the test
-week, which no search has seen. A warm start is `tune` with the `config.toml` that an earlier search left: trial 0 has
-its settings.
+searches with five seeds. Time is the process's own on one core, so that what else the machine does favours nobody.
+Then the best settings of each TPE search and the defaults are trained with the same seed as `train` does it, and scored
+on the test week, which no search has seen. A warm start is `tune` with the `config.toml` that an earlier search left:
+trial 0 has its settings.
 """
 
 from __future__ import annotations
