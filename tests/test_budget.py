@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 
 import pytest
@@ -55,3 +56,11 @@ def test_nothing_to_train_in_is_an_error_that_says_how_much_is() -> None:
     """A cause with the seconds, a remedy with more of them."""
     error = budget.too_little(Ceiling(5.0, "--time-budget 5s"), 9.0, "getting ready")
     assert "--time-budget 5s leaves no time to train: getting ready alone takes 9 s. Give at least 20s." == str(error)
+
+
+def test_the_end_of_a_process_takes_longer_where_jax_was_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a run of boosted trees keeps no time free for what it does not have."""
+    monkeypatch.setitem(sys.modules, "jax", sys)
+    with_jax = budget.exit_seconds()
+    monkeypatch.delitem(sys.modules, "jax")
+    assert budget.exit_seconds() < with_jax

@@ -174,7 +174,7 @@ def test_a_shortened_run_fills_its_ceiling_and_keeps_below(
     assert rounds >= 1
     assert world.run.budget["changed"]
     assert world.reading + 0.4 <= seconds
-    assert world.reading + budget.EXIT_SECONDS >= 0.9 * seconds - 2.5 * mean
+    assert world.reading + budget.exit_seconds() >= 0.9 * seconds - 2.5 * mean
 
 
 @pytest.mark.parametrize("slower", [1.5, 3.0])
@@ -186,7 +186,7 @@ def test_a_slow_down_midway_stays_below_the_ceiling_and_is_said(
     world = World(tmp_path / "run", lambda step: rounds(step) * (slower if step > 200 else 1), seconds=70)
     world.train()
     assert world.reading + 0.4 <= 70
-    assert 0.9 * 70 <= world.reading + budget.EXIT_SECONDS
+    assert 0.9 * 70 <= world.reading + budget.exit_seconds()
     assert 1 == len(world.run.warnings)
     assert "times as long as when the run's time was predicted" in world.run.warnings[0]
     assert "revised" == world.run.predictions[-1]["kind"]

@@ -153,7 +153,7 @@ class Pace:
         self.probes[stage].done = float(course.step)
         self.trainings[stage] = replace(self.trainings.get(stage, Training(stage, most)), most=most)
         if self.ceiling is not None and self._left_seconds() <= 0:
-            needed = self.run.clock.elapsed() + self.finalise.seconds + budget.EXIT_SECONDS
+            needed = self.run.clock.elapsed() + self.finalise.seconds + budget.exit_seconds()
             raise budget.too_little(self.ceiling, needed, "getting ready, scoring and the report")
 
     def observe(self, stretch: Stretch) -> None:

@@ -126,7 +126,7 @@ def tune(
             parameters,
             None if ceiling is None else times.started + ceiling.seconds,
             setup_seconds=setup_seconds,
-            finish_seconds=finish_seconds(runs_folder, setup_seconds) + final.REPORT_SECONDS + budget.EXIT_SECONDS,
+            finish_seconds=finish_seconds(runs_folder, setup_seconds) + final.REPORT_SECONDS + budget.exit_seconds(),
             trainings=task.trainings(config) / settings.folds,
             repeats=2 * settings.repeats,
             comparison_seconds=0.0 if ceiling is None else COMPARISON_SHARE * ceiling.seconds,
