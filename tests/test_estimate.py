@@ -82,7 +82,14 @@ def test_a_prediction_is_plain_json() -> None:
 
 def test_a_prediction_is_one_line() -> None:
     """How long, between what, done when; another day is named, and what is not known is said."""
-    made = {"p05_seconds": 70.0, "p50_seconds": 76.0, "p95_seconds": 88.0, "made_after_seconds": 16.0, "stopping": {}}
+    made = {
+        "p05_seconds": 70.0,
+        "p50_seconds": 76.0,
+        "p95_seconds": 88.0,
+        "made_after_seconds": 16.0,
+        "stopping": {},
+        "target": {},
+    }
     expected = "predicted: 1 min 16 s in all (90 % interval 1 min 10 s to 1 min 28 s), done"
     assert f"{expected} at 16:16." == estimate.line(made, datetime(2026, 3, 1, 16, 15))
     assert f"{expected} on Monday 00:00." == estimate.line(made, datetime(2026, 3, 1, 23, 59, 30))

@@ -90,6 +90,14 @@ def test_a_target_beyond_the_curve_is_not_reached() -> None:
     assert 74 == pytest.approx(float(np.median(near.reached[np.isfinite(near.reached)])), rel=0.3)
 
 
+def test_few_scores_say_nothing_of_a_target_that_they_have_not_reached() -> None:
+    """It is not taken for one that will never be reached; one that is behind already is known."""
+    ahead = forecast.foresee([0.3, 0.4], most=80, patience=0, larger_is_better=True, target=0.9)
+    behind = forecast.foresee([0.3, 0.4], most=80, patience=5, larger_is_better=True, target=0.35)
+    assert (None, 1.0) == (ahead.reach_probability, behind.reach_probability)
+    assert {2.0} == set(behind.reached)
+
+
 def test_smaller_may_be_better() -> None:
     """A loss is the same curve upside down."""
     scores = curve(400, constant=25, decline=4e-4, seed=3)

@@ -28,6 +28,15 @@ by progress bar 2 min 10 s"""
     assert expected == show.answer(PREDICTION)
 
 
+def test_stops_and_targets_are_said_in_words() -> None:
+    """When it ends early, and whether it gets as far as that."""
+    stopping = {"abstains": "", "end": {"p10": 40.0, "p50": 55.0, "p90": 80.0}, "kept": {"p50": 45.0}}
+    target = {"score": 0.9, "probability": 0.0}
+    lines = show.answer(PREDICTION | {"stopping": stopping, "target": target}).splitlines()
+    assert "stops           at 55 (80 % interval 40 to 80), keeping 45" in lines
+    assert "target          it will not reach 0.900 (probability 100 %)" in lines
+
+
 def test_changes_stand_above_it_and_the_past_below() -> None:
     """A table with the day of its prices; how good predictions of this kind were."""
     made = PREDICTION | {

@@ -35,7 +35,8 @@ class Prediction:
         baselines: what simpler rules say, in seconds.
         terms: the terms it was made from.
         stopping: what is known of an early end: `abstains`, `end`, `kept` with their quantiles; empty where none is.
-        target: a score to reach: `probability`, and `p50_seconds` where it is likelier than not; empty without one.
+        target: a score to reach: `probability`, and `p50_seconds` where it is likelier than not, or why it `abstains`;
+            empty without one.
         history: how good the project's earlier predictions of this kind were; see `hindsight.summary`.
     """
 
@@ -145,4 +146,38 @@ def line(prediction: Mapping[str, Any], now: datetime) -> str:
     text += f", done at {end:%H:%M}" if end.date() == now.date() else f", done on {end:%A %H:%M}"
     if reason := prediction["stopping"].get("abstains"):
         text += f"; when early stopping ends it is not known yet: {reason}"
+    if prediction["target"]:
+        text += f"; {target_words(prediction['target'])}"
     return f"{text}."
+
+
+def target_words(target: Mapping[str, Any]) -> str:
+    """Return when a run will reach its target, whether it will, or that it cannot be known.
+
+    >>> target_words({"score": 0.9, "probability": 0.03})
+    'it will not reach 0.900 (probability 97 %)'
+    >>> target_words({"score": 0.9, "probability": 0.84, "p50_seconds": 180.0})
+    'it reaches 0.900 after 3 min 0 s (probability 84 %)'
+    >>> target_words({"score": 0.9, "abstains": "2 scores are too few"})
+    'whether it reaches 0.900 is not known yet: 2 scores are too few'
+    """
+    score = fmt.number(target["score"])
+    if reason := target.get("abstains"):
+        return f"whether it reaches {score} is not known yet: {reason}"
+    probability = target["probability"]
+    if probability > 0.5:
+        after = fmt.duration(target["p50_seconds"])
+        return f"it reaches {score} after {after} (probability {fmt.share(probability)})"
+    return f"it will not reach {score} (probability {fmt.share(1 - probability)})"
+
+
+def stopping_words(stopping: Mapping[str, Any]) -> str:
+    """Return when early stopping will end a training, or that it cannot be known.
+
+    >>> stopping_words({"abstains": "", "end": {"p10": 40.0, "p50": 55.0, "p90": 80.0}, "kept": {"p50": 45.0}})
+    'at 55 (80 % interval 40 to 80), keeping 45'
+    """
+    if reason := stopping.get("abstains"):
+        return f"not known yet: {reason}"
+    end, kept = stopping["end"], stopping["kept"]
+    return f"at {end['p50']:.0f} (80 % interval {end['p10']:.0f} to {end['p90']:.0f}), keeping {kept['p50']:.0f}"

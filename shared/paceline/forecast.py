@@ -32,7 +32,8 @@ class Forecast:
     Attributes:
         ends: the step at which each continuation ends.
         kept: the step that each keeps: its best where patience watches over it, else its last.
-        reached: the step at which each reaches the target, infinite where it never does; empty without a target.
+        reached: the step at which each reaches the target, infinite where it never does, no number where that cannot be
+            known; empty without a target.
         abstains: why nothing useful is known, in a few words; empty where something is.
     """
 
@@ -43,8 +44,10 @@ class Forecast:
 
     @property
     def reach_probability(self) -> float | None:
-        """The share of the continuations that reach the target; None without one."""
-        return float(np.isfinite(self.reached).mean()) if len(self.reached) else None
+        """The share of the continuations that reach the target; None without one, and where it cannot be known."""
+        if not len(self.reached) or np.isnan(self.reached).any():
+            return None
+        return float(np.isfinite(self.reached).mean())
 
 
 def foresee(
@@ -138,15 +141,18 @@ def judge(
 def _anything(
     known: Floats, most: int, patience: int, min_delta: float, draws: int, target: float | None, reason: str
 ) -> Forecast:
-    """Return ends spread over all that are possible, evenly on a logarithmic scale."""
+    """Return ends spread over all that are possible, evenly on a logarithmic scale; a target may be behind already."""
+    reached = np.full(draws if target is not None else 0, np.nan)
+    if target is not None and np.any(known >= target):
+        reached[:] = 1 + int(np.argmax(known >= target))
     if not patience:
         ends = np.full(draws, float(most))
-        return Forecast(ends, ends.copy(), np.full(draws if target is not None else 0, np.inf), "")
+        return Forecast(ends, ends.copy(), reached, "")
     flat = np.full((1, patience), -np.inf)
     earliest = min(most, judge(known, flat, patience=patience, min_delta=min_delta)[0][0])
     ends = np.geomspace(max(1.0, earliest), max(1.0, most), draws).round()
     kept = np.where(ends < most, ends - patience, ends).clip(1)
-    return Forecast(ends, kept, np.full(draws if target is not None else 0, np.inf), reason)
+    return Forecast(ends, kept, reached, reason)
 
 
 def _continuations(known: Floats, left: int, earlier: list[Floats], draws: int, rng: np.random.Generator) -> Floats:

@@ -6,6 +6,7 @@ about every stretch of training, through `run.pace`. It measures nothing itself 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -98,7 +99,7 @@ class Pace:
         self.course: Course | None = None
         self.predicted: Terms | None = None
         self._past: set[str] = set()
-        self._began = self._building = 0.0  # when the first training began; what was built for it
+        self._began = self._building = self._beside = 0.0  # when the first began; what was built for it, and prepared
         self._first_epoch = 0.0
         self._waited = contention.Waited()
         self._looked_again = False
@@ -152,7 +153,7 @@ class Pace:
         )
         self.probes[stage].done = float(course.step)
         self.trainings[stage] = replace(self.trainings.get(stage, Training(stage, most)), most=most)
-        if self.ceiling is not None and self._left_seconds() <= 0:
+        if self.ceiling is not None and self.left_seconds() <= 0:
             needed = self.run.clock.elapsed() + self.finalise.seconds + budget.exit_seconds()
             raise budget.too_little(self.ceiling, needed, "getting ready, scoring and the report")
 
@@ -179,13 +180,13 @@ class Pace:
         probe.done = done
         if self.ceiling is None:
             return planned.most
-        stage, left = self._stage(planned), self._left_seconds()
+        stage, left = self._stage(planned), self.left_seconds()
         if not probe.blocks and left > stage.step.seconds:  # nothing but what compiles was measured
             return budget.FIRST_GUESS if planned.most == budget.AUTO else planned.most
         if probe.blocks and probe.recent() > stage.step.seconds:  # the machine has slowed down: expect no better
             stage = replace(stage, step=Measured(probe.recent()))
         following = [self._stage(each) for each in self._to_come()]  # each takes as many epochs, at most
-        left -= self._building * len(following)
+        left -= (self._building + self._beside) * len(following)
         fits = budget.epochs_that_fit(left, stage, following)
         if fits < planned.most:
             asked = "auto" if planned.most == budget.AUTO else planned.most
@@ -201,8 +202,14 @@ class Pace:
         if self.predicted is None and (self.probes[self.stage].blocks or self.probes[self.stage].compiled):
             self._predict("wall")
 
-    def _left_seconds(self) -> float:
-        assert self.ceiling is not None  # noqa: S101 -- asked for below a ceiling only
+    def beside(self, seconds: float) -> None:
+        """Take in what a training took that prepares one of those followed; each of these is to have one as long."""
+        self._beside = seconds
+
+    def left_seconds(self) -> float:
+        """Return the seconds that the ceiling leaves for training; infinitely many where there is none."""
+        if self.ceiling is None:
+            return math.inf
         # Other work that holds the cores now will slow what follows as well.
         slower = contention.slower(self._contention())
         return budget.left_for_training(self.ceiling, self.run.clock.elapsed(), self.finalise.scaled(slower))
@@ -236,7 +243,7 @@ class Pace:
         drift = min(MOST_DRIFT, float(np.hypot(DRIFT, probe.step().error))) if probe.blocks else 0.5
         drift = float(np.hypot(drift, CONTENDED * np.log(contention.slower(self._contention()))))
         drift = float(np.hypot(drift, warm.COLD_ERROR if self.data.cold() else 0.0))
-        building = Measured(self._building * (len(stages) - 1), 0.3)
+        building = Measured((self._building + self._beside) * (len(stages) - 1), 0.3)
         return Terms(spent, tuple(stages), self.finalise, building, drift, ends or {})
 
     def _contention(self) -> float:
@@ -343,8 +350,11 @@ class Pace:
         )
 
     def _target(self, known: Forecast | None, found: Terms) -> dict[str, Any]:
-        if self.target is None or known is None or known.reach_probability is None:
+        if self.target is None or known is None:
             return {}
+        if known.reach_probability is None:
+            assert self.course is not None  # noqa: S101 -- `known` was foreseen from it
+            return {"score": self.target, "abstains": f"{len(self.course.rows)} scores are too few"}
         answer: dict[str, Any] = {"score": self.target, "probability": known.reach_probability}
         if known.reach_probability > 0.5:
             stage = found.stages[0]

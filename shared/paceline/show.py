@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from paceline import estimate
 from paceline.report import format as fmt
 
 PATHS = ("run", "report", "sheet", "output")  # shown last, where the eye falls
@@ -49,8 +50,8 @@ def _prediction(made: Mapping[str, Any]) -> list[str]:
         facts[f"{level} % interval"] = " to ".join(ends)
     facts |= {f"  {name}": fmt.duration(seconds) for name, seconds in made["phases"].items() if seconds}
     facts |= {f"by {fmt.label(name)}": fmt.duration(seconds) for name, seconds in made["baselines"].items()}
-    for name in ("stopping", "target"):
-        facts |= {name: _text(made[name])} if made.get(name) else {}
+    facts |= {"stops": estimate.stopping_words(made["stopping"])} if made["stopping"] else {}
+    facts |= {"target": estimate.target_words(made["target"])} if made["target"] else {}
     if runs := made["history"]["runs"]:
         error = fmt.share(made["history"]["median_error"])
         facts["earlier predictions"] = f"{runs} of this kind, half of them within {error}"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from medical_imaging import segmentation, train
+from medical_imaging import fitting, segmentation, train
 from medical_imaging.config import Config, Transfer
-from paceline import budget, fit_keras, rehearsal
-from paceline.budget import Ceiling
+from paceline import budget, fit_keras, held, rehearsal
+from paceline.budget import Ceiling, TooLittleTimeError
 from paceline.errors import PacelineError
 
 import keras  # isort: skip  # the backend is settled by the imports before
@@ -64,6 +64,37 @@ def test_time_decides_about_the_epochs_of_fine_tuning(fine_tuning: Config, tmp_p
     assert "auto" == record["budget"]["fine_tune"]["epochs_asked"]
     assert 1 <= record["budget"]["fine_tune"]["epochs_that_fit"] < budget.AUTO
     assert {"fine_tune"} == set(record["predictions"][0]["terms"]["stages"])
+
+
+def test_a_head_takes_a_share_of_the_time_at_most(
+    fine_tuning: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More epochs than fit end below the ceiling all the same, with time left for what it prepares."""
+    monkeypatch.setattr(held, "SHARE", 0.05)
+    changes = {"train": fine_tuning.train.model_copy(update={"epochs": 100_000, "early_stopping_epochs": 0})}
+    config = fine_tuning.model_copy(update={"transfer": Transfer(epochs=2), **changes})
+    found = _record(train.train(config, runs_folder=tmp_path, ceiling=Ceiling(20.0, "--time-budget 20s")))
+    assert ("done", {"head", "fine_tune"}) == (found["status"], set(found["training"]))
+    assert found["budget"]["changed"]
+    assert found["wall_seconds"] < 20.0
+
+
+def test_members_that_time_was_enough_for_are_the_model(
+    small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three folds two are trained: both are saved and scored, and it is said."""
+    fit, calls = fitting.fit, iter(range(2))
+
+    def timed(*arguments: Any, **named: Any) -> Any:
+        if next(calls, None) is None:
+            raise TooLittleTimeError("There is no time.", "Give more.")
+        return fit(*arguments, **named)
+
+    monkeypatch.setattr(fitting, "fit", timed)
+    config = small.model_copy(update={"train": small.train.model_copy(update={"folds": 3})})
+    found = _record(train.train(config, runs_folder=tmp_path))
+    assert ("done", 2) == (found["status"], found["model"]["members"])
+    assert "The time was enough for 2 of 3 members; these are the model." in found["warnings"]
 
 
 def test_outlines_are_fine_tuned_on_one_map(fine_tuning: Config, tmp_path: Path) -> None:

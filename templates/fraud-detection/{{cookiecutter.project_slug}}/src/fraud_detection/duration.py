@@ -14,6 +14,7 @@ from fraud_detection.examples import Examples
 from fraud_detection.linear import Linear
 from paceline import budget, warm
 from paceline.budget import Ceiling
+from paceline.errors import PacelineError
 from paceline.pace import Pace, Training
 from paceline.record import Run
 from paceline.terms import After, Measured
@@ -24,6 +25,19 @@ RESAMPLES = 6  # of the bootstrap, timed to know what all of them take
 # two cores of an Intel Xeon, 2026.
 REST_SECONDS = {"xgboost": 1.0, "logistic_regression": 0.9, "mlp": 2.4}
 REST_ROWS = 31_000
+
+
+def refuse_early(config: Config, ceiling: Ceiling | None) -> None:
+    """Refuse a ceiling where nothing would keep to it, before any data are read.
+
+    Raises:
+        PacelineError: the workers of a cluster are to boost, whose rounds are not timed here.
+    """
+    if ceiling is not None and config.train.scheduler:
+        raise PacelineError(
+            f"{ceiling.asked} was given to a Dask cluster, which boosts all rounds that it is asked for.",
+            "Leave it out and set train.rounds, or train here, without --scheduler.",
+        )
 
 
 def follow(

@@ -26,7 +26,7 @@ from fraud_detection.config import Config
 from fraud_detection.linear import Linear
 from fraud_detection.splits import PrequentialSplit
 from paceline import estimate, record
-from paceline.budget import Ceiling
+from paceline.budget import Ceiling, TooLittleTimeError
 from paceline.progress import Progress
 from paceline.quarantine import Quarantine
 
@@ -64,6 +64,7 @@ def train(
         `run` (the folder), `status`, `wall_seconds`, `scores`, `advice` (on retraining, see `retrain`), `report`.
     """
     model.refuse_early(config)  # a mistake that needs no data to be seen
+    duration.refuse_early(config, ceiling)
     name, seed = config.model.name, config.train.seed
     with (
         record.start(config, runs_folder, name=name, command=command, started=started, resume=resume) as run,
@@ -121,10 +122,16 @@ def train(
             if config.train.refit:
                 progress.finish(next_steps={"refit": fitted.steps})
                 chosen, steps = fitted, fitted.steps
-                fitted = retrain.fit(config, before, way, train_on, steps=steps, run=run, progress=progress)
-                with run.phase("score/decide"):
-                    unlabelled = examples.waiting(table, X, latest)
-                    decision = decisions.carry_over(decision, chosen.logits(unlabelled), fitted.logits(unlabelled))
+                try:
+                    fitted = retrain.fit(config, before, way, train_on, steps=steps, run=run, progress=progress)
+                except TooLittleTimeError:  # the model is there, of days that are older
+                    run.warn(
+                        "No time was left to train again on the latest days: the model is that of the days before."
+                    )
+                else:
+                    with run.phase("score/decide"):
+                        unlabelled = examples.waiting(table, X, latest)
+                        decision = decisions.carry_over(decision, chosen.logits(unlabelled), fitted.logits(unlabelled))
 
         with run.phase("score"):
             probabilities = decision.probabilities(fitted.logits(test_on.X))

@@ -39,7 +39,7 @@ def follow(
     """Return what follows the run's trainings from here on.
 
     Of a head that is trained first, and fine-tuning after it, only the latter is followed: the head's few seconds tell
-    nothing of its time. `fitting.unheard` keeps the head's training from being taken for it.
+    nothing of its time. `held` keeps the head's training from being taken for it, and below the ceiling.
 
     Args:
         config: of the run.

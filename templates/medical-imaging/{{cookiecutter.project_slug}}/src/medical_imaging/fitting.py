@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from medical_imaging.augment import augmenting
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Config
 from paceline import budget, fit_keras, optimizers, transfer
+from paceline.held import held
 from paceline.progress import Progress
 from paceline.record import Run
 
@@ -83,7 +83,7 @@ def fit(
             model.compile_(head, config, recipe, weights)
         # Cached features are of the images as they are: there is no augmentation before a frozen backbone.
         alone = config.model.name == "frozen"
-        with contextlib.nullcontext() if alone else unheard(run):
+        with contextlib.nullcontext() if alone else held(run):
             epochs = _fit(
                 head, config, vectors, targets, train, validation, stage=f"head{suffix}", run=run, progress=progress
             )
@@ -99,16 +99,6 @@ def fit(
     stage = f"train{suffix}" if head is None else f"fine_tune{suffix}"
     epochs += _fit(network, config, images, targets, train, validation, stage=stage, run=run, progress=progress)
     return model.Member(member.backbone, member.head, epochs)
-
-
-@contextlib.contextmanager
-def unheard(run: Run) -> Iterator[None]:
-    """Train a head within this, before what is followed begins."""
-    pace, run.pace = run.pace, None
-    try:
-        yield
-    finally:
-        run.pace = pace
 
 
 def _fit(
@@ -177,7 +167,7 @@ def out_of_fold(
     run: Run,
 ) -> NDArray[np.float64]:
     """Return `logits` with, for the rows that a member was watched on, what that member alone says of them."""
-    if len(parts) == 1:
+    if config.train.folds == 1:
         return logits
     found = logits.copy()
     for member, (_, watched) in zip(fitted.members, parts, strict=True):

@@ -15,10 +15,11 @@ from medical_imaging.augment import augmenting
 from medical_imaging.cards import data_card, model_card
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Config
-from medical_imaging.fitting import most_epochs, tuning_epochs, unheard
+from medical_imaging.fitting import most_epochs, tuning_epochs
 from paceline import device, estimate, fit_keras, optimizers, record, transfer
 from paceline.budget import Ceiling
 from paceline.errors import PacelineError
+from paceline.held import held
 from paceline.progress import Progress
 from paceline.quarantine import Quarantine
 from paceline.recipe import Recipe
@@ -172,7 +173,7 @@ def _fit(
             run=run,
         )
         _compile(head, config, recipe)
-        with contextlib.nullcontext() if config.model.name == "frozen" else unheard(run):
+        with contextlib.nullcontext() if config.model.name == "frozen" else held(run):
             epochs += _stage(config, head, maps, masks, split, "decoder", run, progress)
         if config.model.name == "frozen":
             return epochs

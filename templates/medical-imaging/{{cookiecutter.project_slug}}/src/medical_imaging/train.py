@@ -28,7 +28,7 @@ from medical_imaging import (
 from medical_imaging.cards import data_card, model_card
 from medical_imaging.config import Config
 from paceline import device, estimate, fit_keras, record
-from paceline.budget import Ceiling
+from paceline.budget import Ceiling, TooLittleTimeError
 from paceline.progress import Progress
 from paceline.quarantine import Quarantine
 
@@ -94,17 +94,25 @@ def train(
             config, run, stages, after, data_bytes=cohort.images.nbytes, ceiling=ceiling, target=target,
             history=history, made=made,
         )  # fmt: skip
-        members = []
+        members: list[model.Member] = []
         with Progress(stages, unit="epoch", after_seconds=run.pace.finalise.seconds) as progress:
             for number, (learn_on, watch_on) in enumerate(folds):
                 suffix = f"_{number + 1}" if len(folds) > 1 else ""
                 if number and name != "frozen":
                     backbone = model.build_backbone(config, cohort.images.shape[-1])
-                member = fitting.fit(
-                    config, backbone, cohort.images, learned, weights, learn_on, watch_on,
-                    suffix=suffix, run=run, progress=progress,
-                )  # fmt: skip
+                try:
+                    member = fitting.fit(
+                        config, backbone, cohort.images, learned, weights, learn_on, watch_on,
+                        suffix=suffix, run=run, progress=progress,
+                    )  # fmt: skip
+                except TooLittleTimeError:
+                    if not members:
+                        raise
+                    run.warn(f"The time was enough for {len(members)} of {len(folds)} members; these are the model.")
+                    break
                 members.append(member)
+        folds = folds[: len(members)]
+        watched = np.concatenate([watch_on for _, watch_on in folds])
         fitted = model.Trained(tuple(members), frozen=name == "frozen")
 
         with run.phase("score"):
