@@ -216,6 +216,24 @@ def test_cores_that_others_want_make_it_less_certain(tmp_path: Path, monkeypatch
     assert [0.0, pytest.approx(1 / 3)] == [world.run.predictions[0]["waited_for_cores"] for world in (alone, shared)]
 
 
+def test_others_that_come_midway_widen_the_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, before steps have become much slower: what is left may take longer than it would alone."""
+    worlds: list[World] = []
+
+    def now() -> Waited:
+        reading = worlds[0].reading if worlds else 0.0
+        return Waited(ran=reading, waited=max(0.0, reading - 30))
+
+    monkeypatch.setattr(contention, "now", now)
+    worlds.append(World(tmp_path / "runs" / "a", noisy(0.1, 0.02, 0)))
+    worlds[0].train()
+    first, contended = worlds[0].run.predictions
+    assert ("wall", "contended") == (first["kind"], contended["kind"])
+    assert 30 < contended["made_after_seconds"] < 42
+    widths = [made["p95_seconds"] - made["p05_seconds"] for made in (first, contended)]
+    assert widths[1] > 2 * widths[0]
+
+
 def test_data_that_do_not_stay_in_memory_make_it_less_certain(tmp_path: Path) -> None:
     """Each pass reads them from the disk: the interval is wider, the record says so, and so does a warning."""
     worlds = []

@@ -38,6 +38,7 @@ MOST_DRIFT = 0.25  # steps of milliseconds vary by more, which says nothing abou
 SECOND_LOOK = 0.1  # of the most epochs, when more is known of an early end
 WINDOW_SECONDS = 10.0  # over which a slow-down has to last
 SLOWER = 1.3  # times as long as predicted is worth a warning
+RISEN = 0.25  # more of the time spent waiting for cores than when the prediction was made: others have come
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class Pace:
         self._waited = contention.Waited()
         self._looked_again = False
         self._warned = False
+        self._disturbed = 0.0  # the share of its time that it waited for cores when others had come
         self._recent: deque[tuple[float, float]] = deque()  # seconds of blocks, and what was expected of them
 
     @property
@@ -146,6 +148,7 @@ class Pace:
         if not self._began:
             self._began, self._building = self.run.clock.elapsed(), self.run.clock.spans().get("build", 0.0)
             self._waited = contention.now()
+            self._lately = contention.Lately(read=self.run.clock.elapsed, look=contention.now)
         self.stage, self.course = stage, course
         # A resumed training may have forgotten how often it was cut; whole epochs are near enough.
         self.probes[stage] = Probe(
@@ -168,6 +171,7 @@ class Pace:
                 self._predict("wall")
         elif stretch.kind == "steps":
             self._look_again(probe)
+            self._watch_cores()
             self._watch_speed(stretch)
 
     def end(self, done: float) -> float:
@@ -247,8 +251,8 @@ class Pace:
         return Terms(spent, tuple(stages), self.finalise, building, drift, ends or {})
 
     def _contention(self) -> float:
-        """Return the share of the training's time so far that it waited for a core."""
-        return contention.now().share_since(self._waited)
+        """Return the share of the training's time so far, or since others came, that it waited for a core."""
+        return self._disturbed or contention.now().share_since(self._waited)
 
     def _to_come(self) -> list[Training]:
         return [each for name, each in self.trainings.items() if name not in self._past and name != self.stage]
@@ -312,7 +316,8 @@ class Pace:
             target=self._target(known, found),
             outcomes=hindsight.of_runs(self.history, engine) if kind == "wall" else (),
         )
-        self.predicted = found
+        if kind != "contended":  # what others cost is not what the steps were measured to take
+            self.predicted = found
         self._keep(kind, engine, prediction)
 
     def _keep(self, kind: str, engine: str, prediction: Prediction) -> None:
@@ -370,6 +375,13 @@ class Pace:
             self._looked_again = True
             if self.run.predictions[0]["stopping"].get("abstains"):
                 self._predict("second")
+
+    def _watch_cores(self) -> None:
+        """Predict again, once, when other work has begun to want the cores, with all that it may cost."""
+        waiting = self._lately()
+        if not self._disturbed and waiting > self.run.predictions[0]["waited_for_cores"] + RISEN:
+            self._disturbed = waiting
+            self._predict("contended")
 
     def _watch_speed(self, stretch: Stretch) -> None:
         """Warn, once, and predict again when steps take much longer than when the prediction was made."""

@@ -14,7 +14,12 @@ BASELINES = {
     "first_epoch": "first epoch × epochs",
     "mean_step": "mean step × steps, nothing else",
 }
-KINDS = {"wall": "first", "second": "with more of the curve", "revised": "when steps had become slower"}
+KINDS = {
+    "wall": "first",
+    "second": "with more of the curve",
+    "contended": "when other work wanted the cores",
+    "revised": "when steps had become slower",
+}
 
 
 def sentences(record: Mapping[str, Any]) -> list[str]:
