@@ -2,8 +2,10 @@
 
 The prediction is made inside the run, in its first moments, and hashed before its outcome; a record whose hash does not
 fit is not counted. Every run adds a line to `ci/results/estimate.jsonl`, so that the runs of several days add up; the
-summary is of all of them. Each template has one folder of runs for a session, so that the correction by a project's own
-history is at work as it would be for a user.
+summary is of all of them, and of each session, since the library changed between them. Each template has one folder of
+runs for a session, so that a project's own history corrects what follows a training as it would for a user. Quantiles
+are corrected from 20 runs of a kind on, which few sessions have: *recalibrated* are the predictions of the lines in
+their order, each as the lines of its kind before it would have corrected it.
 
 *Disturbed*: halfway, so many other processes start that each core is wanted by three, and stay until the run ends. What
 counts is whether the run notices, by a warning and a new prediction.
@@ -187,11 +189,19 @@ def run(workload: Workload, scratch: Path) -> dict[str, Any]:
             for phase, took in terms.by_phase(record["phases"]).items()
         },
         "predicted": {name: round(first[name], 3) for name in (*names, "made_after_seconds")},
+        "computed": {name: round(first["computed"][name], 3) for name in names},
+        "of_most_epochs": round(_done(first), 3),
         "baselines": {name: round(first["baselines"][name], 3) for name in BASELINES},
         "abstains": bool(first["stopping"].get("abstains")),
         "history": first["history"]["runs"],
         "later": [each["p50_seconds"] for each in record["predictions"] if each["kind"] == "second"],
     }
+
+
+def _done(made: dict[str, Any]) -> float:
+    """Return the share of the most epochs, or rounds, of the training under way that were done at a prediction."""
+    stage = next(iter(made["terms"]["stages"].values()))
+    return float(stage["done"] / stage["epochs"])
 
 
 def started(
@@ -221,6 +231,9 @@ def summarise() -> None:
     rows = [json.loads(line) for line in LINES.read_text(encoding="utf-8").splitlines()]
     pairs = [row for row in rows if row.get("predicted")]
     kinds = {name: [row for row in pairs if row["of"] == name] for name in sorted({row["of"] for row in pairs})}
+    kinds |= {f"session {session}": [row for row in pairs if row["session"] == session] for session in
+              dict.fromkeys(row["session"] for row in pairs)}  # fmt: skip
+    kinds["recalibrated"] = recalibrated(pairs)
     kinds["cores to itself"] = [row for row in pairs if row["waited_for_cores"] < CONTENDED]
     kinds["cores shared with other work"] = [row for row in pairs if row["waited_for_cores"] >= CONTENDED]
     found = {
@@ -272,15 +285,37 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def recalibrated(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows whose kind, engine and device, had enough rows before them, as these correct them."""
+    before: dict[str, list[hindsight.Outcome]] = {}
+    found = []
+    for row in rows:
+        computed = _quantiles(row.get("computed") or row["predicted"])  # alike where too few had come before
+        outcomes = before.setdefault(row["of"], [])
+        quantiles = hindsight.corrected(computed, outcomes[-hindsight.MOST_RECORDS :])
+        if len(outcomes) >= hindsight.LEAST_RECORDS:
+            named = {f"p{level:02}_seconds": seconds for level, seconds in quantiles.items()}
+            found.append({**row, "predicted": {**row["predicted"], **named}})
+        if "computed" in row or row["history"] < hindsight.LEAST_RECORDS:
+            outcomes.append(hindsight.Outcome(computed, quantiles, row["actual_seconds"]))
+    return found
+
+
+def _quantiles(named: dict[str, float]) -> dict[int, float]:
+    return {level: named[f"p{level:02}_seconds"] for level in hindsight.LEVELS}
+
+
 def early(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the errors of runs that stop early: of the first prediction that knew the stopping, and who abstained.
 
-    A prediction that abstains is looked at again when a tenth of the most epochs is done.
+    A prediction that abstains is made again when a tenth of the most epochs is done.
     """
     last = [(row["later"] or [row["predicted"]["p50_seconds"]])[-1] / row["actual_seconds"] - 1 for row in rows]
+    shares = [max(row["of_most_epochs"], 0.1 * bool(row["later"])) for row in rows if "of_most_epochs" in row]
     return {
         "runs": len(rows),
         "abstained": sum(row["abstains"] for row in rows),
+        "of_most_epochs": statistics.median(shares) if shares else None,
         "median_error": statistics.median(abs(error) for error in last) if last else None,
     }
 

@@ -445,21 +445,23 @@ def estimate(result: dict[str, Any]) -> str:
             else "."
         ),
         "",
-        "| | runs | error, median | 90th percentile | bias | inside 50 % | inside 80 % | inside 90 % | width of 90 % |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| | runs | error, median | 90th percentile | bias | repeats | inside 50 % | inside 80 % | inside 90 % | "
+        "width of 90 % | end not known | rate × epochs | first epoch × epochs | mean step × steps |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in result["kinds"].items():
-        inside = row["inside_90"]
+        repeats = "" if row["repeats_spread"] is None else f"{row['repeats_spread']:.0%}"
+        rules = " | ".join(f"{row[rule]:.0%}" for rule in ("progress_bar", "first_epoch", "mean_step"))
         lines.append(
             f"| {name} | {row['pairs']} | {row['median_error']:.0%} | {row['p90_error']:.0%} | {row['bias']:+.0%} | "
-            f"{row['inside_50']['value']:.0%} | {row['inside_80']['value']:.0%} | "
-            f"{inside['value']:.0%} ({inside['low']:.0%} to {inside['high']:.0%}) | {row['width_90']:.0%} |"
+            f"{repeats} | {row['inside_50']['value']:.0%} | {_share(row['inside_80'])} | {_share(row['inside_90'])} | "
+            f"{row['width_90']:.0%} | {row['abstentions']} | {rules} |"
         )
     lines += [
         "",
-        "Simpler rules at the same moment, median error: rate so far × epochs "
-        f"{whole['progress_bar']:.0%}, first epoch × epochs {whole['first_epoch']:.0%}, mean step × steps "
-        f"{whole['mean_step']:.0%}.",
+        "The last three columns are the median errors of simpler rules at the same moment; repeats: the median "
+        "distance of identical runs from their own median; end not known: of runs that may stop early, those whose "
+        "end was left open. In brackets: 95 % intervals.",
     ]
     if budgets:
         lines[-1] += (
@@ -475,15 +477,16 @@ def estimate(result: dict[str, Any]) -> str:
         lines[-1] += f" {failed} more {'run' if failed == 1 else 'runs'} ended in an error."
     if (early := result.get("early") or {"runs": 0})["runs"]:
         lines[-1] += (
-            f" Of {early['runs']} runs that stop early {early['abstained']} abstained at first about when; the error "
-            f"at a tenth of their most epochs: {early['median_error']:.0%} (median)."
+            f" Of {early['runs']} runs that stop early {early['abstained']} left open at first when; the error of the "
+            f"first prediction that knew, or else of that at a tenth of their most epochs: "
+            f"{early['median_error']:.0%} (median)."
         )
-    others = result.get("disturbed") or {"after_the_prediction": 0}
-    if others["after_the_prediction"]:
+    if (others := result.get("disturbed") or {"runs": 0})["runs"]:
         lines[-1] += (
-            f" Other work that wanted each core twice began after the prediction in {others['after_the_prediction']} "
-            f"more runs, which took {statistics.median(others['longer']):.1f} times what was predicted (median): "
-            f"{others['warned']} warned, and {others['revised_inside_90']} ended inside the interval of 90 % made then."
+            f" Other work that wanted each core twice began after the prediction in {others['runs']} more runs, which "
+            f"took {statistics.median(others['longer']):.1f} times what was predicted (median): {others['revised']} "
+            f"predicted again with a wider interval, {others['warned']} warned, and {others['revised_inside_90']} "
+            "ended inside the last interval of 90 %."
         )
     observed = ", ".join(f"{100 * whole[f'inside_{level}']['value']:.0f}" for level in (50, 80, 90))
     lines += [
@@ -498,6 +501,10 @@ def estimate(result: dict[str, Any]) -> str:
         "```",
     ]
     return "\n".join(lines)
+
+
+def _share(found: dict[str, float]) -> str:
+    return f"{found['value']:.0%} ({found['low']:.0%} to {found['high']:.0%})"
 
 
 def backends(result: dict[str, Any]) -> str:
