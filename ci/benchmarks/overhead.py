@@ -2,8 +2,9 @@
 
 *Additions*: stopwatches stand around the engine's own calls inside one fit (growing a tree and scoring the validation
 rows; for Keras, `Model.fit` less its callbacks). What is left of the fit's wall time is what we add, and
-another process on the machine slows both parts alike. The bare library is timed by the same stopwatches: its loop has
-additions too.
+another process on the machine slows both parts alike. Callbacks of Keras count by the processor time that they take: a
+callback that looks at the loss waits for steps that the device has still to do, which is the engine's time. The bare
+library is timed by the same stopwatches: its loop has additions too.
 
 *Pairs*: the CPU time of whole fits, ours over bare, many of them in turn with the order alternating. The median of the
 ratios counts, and its interval is the bootstrap's.
@@ -14,7 +15,9 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,40 +34,56 @@ import xgboost
 from fraud_detection.config import Config
 from paceline import fit_keras, fit_xgboost, record, writer
 from paceline.progress import Progress
-from results import save
+from results import ROOT, save
 
 PAIRS, FITS = 15, 9
 ROWS, ROUNDS, EPOCHS = 100_000, 600, 8
-BATCH = 1000  # divides the rows, so that bare Keras compiles one shape too
+BATCH, SMALL_BATCH = 1000, 100  # they divide the rows, so that bare Keras compiles one shape too
+WIDTHS, SMALL_WIDTHS = (256, 256, 256), (16,)
+FEW = 4_000  # rows, of which a round takes less than a millisecond
+KEPT = ROOT / "ci" / "results" / "overhead.json"
 
 
 def main() -> None:
-    """Measure each loop, print it, and keep the figures."""
-    figures = {}
-    for name, ours, bare, parts in (
-        ("XGBoost, validation watched", boost, bare_boost, boosting_parts),
-        ("XGBoost, nothing watched", partial(boost, None), partial(bare_boost, None), boosting_parts),
-        ("Keras", network, bare_network, network_parts),
-    ):
-        row = {"ratio": compare(ours, bare), "additions": additions(ours, parts), "of_bare": additions(bare, parts)}
-        figures[name] = row
-        print(name, row, flush=True)
+    """Measure each loop, or those that the command line names, print it, and keep the figures."""
+    small = {"widths": SMALL_WIDTHS, "batch": SMALL_BATCH}
+    few = {"train": FEW_ROWS, "validation": None}
+    loops: dict[str, tuple[Callable[[], object], Callable[[], object], Parts, int]] = {
+        "XGBoost, validation watched": (boost, bare_boost, boosting_parts, ROUNDS),
+        "XGBoost, nothing watched": (
+            partial(boost, validation=None), partial(bare_boost, validation=None), boosting_parts, ROUNDS,
+        ),
+        "XGBoost, 4,000 rows": (partial(boost, **few), partial(bare_boost, **few), boosting_parts, ROUNDS),
+        "Keras": (network, bare_network, network_parts, EPOCHS * ROWS // BATCH),
+        "Keras, a small network": (
+            partial(network, **small), partial(bare_network, **small), network_parts, EPOCHS * ROWS // SMALL_BATCH,
+        ),
+    }  # fmt: skip
+    kept = json.loads(KEPT.read_text(encoding="utf-8"))["rows"] if sys.argv[1:] else {}
+    for name in sys.argv[1:] or loops:
+        ours, bare, parts, steps = loops[name]
+        ratio, seconds = compare(ours, bare)
+        row = {"ratio": ratio, "additions": additions(ours, parts), "of_bare": additions(bare, parts)}
+        kept[name] = {**row, "step_ms": 1e3 * seconds / steps}
+        print(name, kept[name], flush=True)
+    figures = {name: kept[name] for name in loops if name in kept}
     sizes = {"training_rows": ROWS, "rounds": ROUNDS, "epochs": EPOCHS}
     save("overhead", {"rows": figures, "pairs": PAIRS, "fits": FITS, **sizes})
 
 
-def compare(ours: Callable[[], object], bare: Callable[[], object]) -> dict[str, float]:
-    """Return the median ratio of CPU seconds over the pairs, with a 90 % bootstrap interval of the median."""
-    ratios = []
+def compare(ours: Callable[[], object], bare: Callable[[], object]) -> tuple[dict[str, float], float]:
+    """Return the median ratio of CPU seconds over the pairs, with a 90 % bootstrap interval; a bare fit's wall time."""
+    ratios, walls = [], []
     for pair in range(PAIRS + 1):
         first, second = (ours, bare) if pair % 2 else (bare, ours)
         seconds = {first: cpu_seconds(first), second: cpu_seconds(second)}
         if pair:  # the first pair warms up
             ratios.append(seconds[ours] / seconds[bare])
-    return spread(ratios)
+            walls.append(timed_once(bare) if len(walls) < 3 else walls[0])
+    return spread(ratios), min(walls)
 
 
-def additions(work: Callable[[], object], parts: Callable[[], AbstractContextManager[Watches]]) -> dict[str, float]:
+def additions(work: Callable[[], object], parts: Parts) -> dict[str, float]:
     """Return the share of a fit's wall time that the engine has no part in: the median of `FITS` fits."""
     shares = []
     for _ in range(FITS):
@@ -72,6 +91,9 @@ def additions(work: Callable[[], object], parts: Callable[[], AbstractContextMan
             work()
         shares.append(1 - (sum(watches.engine) - sum(watches.inside) - sum(watches.beside)) / sum(watches.whole))
     return spread(shares)
+
+
+Parts = Callable[[], AbstractContextManager["Watches"]]
 
 
 @dataclass(frozen=True)
@@ -87,19 +109,30 @@ class Watches:
     beside: list[float] = field(default_factory=list)
 
 
+def timed_once(work: Callable[[], object]) -> float:
+    """Return the seconds of the clock that `work` takes."""
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
 def timed(
-    owner: Any, name: str, seconds: list[float], counts: Callable[..., bool] = lambda *_: True
+    owner: Any,
+    name: str,
+    seconds: list[float],
+    counts: Callable[..., bool] = lambda *_: True,
+    read: Callable[[], float] = time.perf_counter,
 ) -> AbstractContextManager[Any]:
     """Put a stopwatch around `owner.name`, for the calls whose arguments count."""
     original = getattr(owner, name)
 
     def watched(*arguments: Any, **named: Any) -> Any:
-        begun = time.perf_counter()
+        begun = read()
         try:
             return original(*arguments, **named)
         finally:
             if counts(*arguments):
-                seconds.append(time.perf_counter() - begun)
+                seconds.append(read() - begun)
 
     return mock.patch.object(owner, name, watched)
 
@@ -141,14 +174,15 @@ PARAMETERS: dict[str, Any] = {  # the fraud template's
     "nthread": 2,
 }
 X, Y, TRAIN, VALIDATION = _data()
+FEW_ROWS = xgboost.QuantileDMatrix(X[:FEW], Y[:FEW], max_bin=256)
 
 
-def boost(validation: xgboost.DMatrix | None = VALIDATION) -> None:
+def boost(train: xgboost.DMatrix = TRAIN, validation: xgboost.DMatrix | None = VALIDATION) -> None:
     """Boost through Paceline, with record, progress, checkpoints and the training curve."""
     with _run() as run, Progress({"select": ROUNDS}, unit="round") as progress:
         fit_xgboost.fit(
-            PARAMETERS,
-            TRAIN,
+            PARAMETERS | {"max_bin": 256} if train is FEW_ROWS else PARAMETERS,
+            train,
             validation,
             rounds=ROUNDS,
             early_stopping_rounds=ROUNDS,
@@ -160,11 +194,11 @@ def boost(validation: xgboost.DMatrix | None = VALIDATION) -> None:
         )
 
 
-def bare_boost(validation: xgboost.DMatrix | None = VALIDATION) -> None:
+def bare_boost(train: xgboost.DMatrix = TRAIN, validation: xgboost.DMatrix | None = VALIDATION) -> None:
     """Boost through XGBoost alone, without a training curve."""
     xgboost.train(
-        PARAMETERS,
-        TRAIN,
+        PARAMETERS | {"max_bin": 256} if train is FEW_ROWS else PARAMETERS,
+        train,
         ROUNDS,
         evals=[] if validation is None else [(validation, "validation")],
         early_stopping_rounds=None if validation is None else ROUNDS,
@@ -188,26 +222,26 @@ def boosting_parts() -> Iterator[Watches]:
         yield watches
 
 
-def _network() -> Any:
+def _network(widths: Sequence[int]) -> Any:
     import keras
 
     keras.utils.set_random_seed(0)
     inputs = keras.Input((X.shape[1],))
     x = inputs
-    for _ in range(3):
-        x = keras.layers.Dropout(0.1)(keras.layers.Dense(256, activation="relu")(x))
+    for width in widths:
+        x = keras.layers.Dropout(0.1)(keras.layers.Dense(width, activation="relu")(x))
     model = keras.Model(inputs, keras.layers.Dense(1)(x))
     model.compile(optimizer="adam", loss=keras.losses.BinaryCrossentropy(from_logits=True))
     return model
 
 
-def network() -> None:
+def network(widths: Sequence[int] = WIDTHS, batch: int = BATCH) -> None:
     """Train through Paceline."""
     with _run() as run, Progress({"select": EPOCHS}, unit="epoch") as progress:
-        batches = fit_keras.Batches(X, Y, batch_size=BATCH, seed=0, run=run)
-        watched = fit_keras.Batches(X[: ROWS // 5], Y[: ROWS // 5], batch_size=BATCH, seed=None, run=run)
+        batches = fit_keras.Batches(X, Y, batch_size=batch, seed=0, run=run)
+        watched = fit_keras.Batches(X[: ROWS // 5], Y[: ROWS // 5], batch_size=batch, seed=None, run=run)
         fit_keras.fit(
-            _network(),
+            _network(widths),
             batches,
             watched,
             epochs=EPOCHS,
@@ -221,10 +255,10 @@ def network() -> None:
         )
 
 
-def bare_network() -> None:
+def bare_network(widths: Sequence[int] = WIDTHS, batch: int = BATCH) -> None:
     """Train through Keras alone, on the arrays."""
     validation = (X[: ROWS // 5], Y[: ROWS // 5])
-    _network().fit(X, Y, batch_size=BATCH, epochs=EPOCHS, validation_data=validation, verbose=0)
+    _network(widths).fit(X, Y, batch_size=batch, epochs=EPOCHS, validation_data=validation, verbose=0)
 
 
 @contextmanager
@@ -238,7 +272,7 @@ def network_parts() -> Iterator[Watches]:
     def fit(*arguments: Any, callbacks: Sequence[Any] = (), **named: Any) -> Any:
         for callback, name in itertools.product(callbacks, dir(keras.callbacks.Callback)):
             if name.startswith("on_"):
-                stack.enter_context(timed(callback, name, watches.inside))
+                stack.enter_context(timed(callback, name, watches.inside, read=time.thread_time))
         return plain_fit(*arguments, callbacks=list(callbacks), **named)
 
     def close(written: writer.Writer) -> str:

@@ -66,13 +66,14 @@ def overhead(result: dict[str, Any]) -> str:
         f"checkpoint and training curve included, timed directly, median of {result['fits']} fits; `xgboost.train` and "
         "`Model.fit` have such a share too. Below 1.00: average precision is scored faster here.",
         "",
-        "| loop | CPU time, ours / bare | additions | of the bare loop |",
-        "|---|---|---|---|",
+        "| loop | a step, bare | CPU time, ours / bare | additions | of the bare loop |",
+        "|---|---|---|---|---|",
     ]
     for name, row in result["rows"].items():
         ratio, ours, bare = row["ratio"], row["additions"]["median"], row["of_bare"]["median"]
         spread = f"{ratio['low']:.3f} to {ratio['high']:.3f}"
-        lines.append(f"| {name} | {ratio['median']:.3f} ({spread}) | {ours:.1%} | {bare:.1%} |")
+        step = f"{row['step_ms']:.2g} ms" if "step_ms" in row else ""
+        lines.append(f"| {name} | {step} | {ratio['median']:.3f} ({spread}) | {ours:.1%} | {bare:.1%} |")
     return "\n".join(lines)
 
 
