@@ -363,11 +363,21 @@ def budgets(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "longest": max(used),
         "used_median": statistics.median(of_changed) if of_changed else None,
         "used_least": min(of_changed, default=None),
+        "by_session": {
+            session: _kept([row for row in rows if row["session"] == session])
+            for session in dict.fromkeys(row["session"] for row in rows)
+        },
         "by_workload": {
             name: [round(row["process_seconds"] / row["budget_seconds"], 3) for row in rows if row["workload"] == name]
             for name in sorted({row["workload"] for row in rows})
         },
     }
+
+
+def _kept(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    used = [row["process_seconds"] / row["budget_seconds"] for row in rows]
+    of_changed = [each for each, row in zip(used, rows, strict=True) if row["changed"]]
+    return {"runs": len(used), "over": sum(each > 1 for each in used), "used_least": min(of_changed, default=None)}
 
 
 if __name__ == "__main__":

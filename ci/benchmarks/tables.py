@@ -467,7 +467,9 @@ def estimate(result: dict[str, Any]) -> str:
     if budgets:
         lines[-1] += (
             f" `--time-budget` of 20 to 60 s, timed from outside until the process was gone: {budgets['runs']} runs, "
-            f"{budgets['over']} over it, the longest {budgets['longest']:.0%} of it"
+            f"{budgets['over']} over it, the longest {budgets['longest']:.0%} of it (session by session "
+            + ", ".join(f"{each['over']} of {each['runs']}" for each in budgets["by_session"].values())
+            + ")"
         )
         if budgets["used_median"] is not None:
             lines[-1] += (

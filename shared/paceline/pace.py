@@ -27,8 +27,10 @@ from paceline.stretch import Stretch
 from paceline.terms import After, Measured, Stage, Terms
 
 ENGINES = {"round": "xgboost", "epoch": "keras", "fit": "scikit-learn"}
-LEAST_STEPS = {"round": 20, "epoch": 1, "fit": 1}  # beyond what compiles, before a prediction is made
-PROBE_SECONDS = 60.0  # a prediction is made at the latest when training has gone on for so long
+# Beyond what compiles, before a prediction is made; fewer where training has gone on for a minute: then what is seen
+# of a step, and how it varies, makes the interval.
+LEAST_STEPS = {"round": 20, "epoch": 1, "fit": 1}
+PROBE_SECONDS = 60.0
 PROBE_SHARE = 0.1  # or this share of the run, or
 PRECISE = 0.02  # once the half-width of the 90 % interval of the mean step is below this
 Z90 = 1.645
@@ -271,7 +273,7 @@ class Pace:
             stage,
             epochs=min(planned.most, here.most) if planned.follows else planned.most,
             done=0.0,
-            step=stage.step.scaled(ratio, 0.02),
+            step=stage.step.scaled(ratio, _scaling_error(ratio)),
             validation=stage.validation if planned.watched else Measured(),
         )
 
@@ -284,7 +286,11 @@ class Pace:
         validation = before.validation if planned.watched else Measured()
         compiled = Measured() if stage.done else before.compile
         return replace(
-            before, step=before.step.scaled(ratio, 0.02), done=stage.done, validation=validation, compile=compiled
+            before,
+            step=before.step.scaled(ratio, _scaling_error(ratio)),
+            done=stage.done,
+            validation=validation,
+            compile=compiled,
         )
 
     def _predict(self, kind: str) -> None:
@@ -404,3 +410,8 @@ class Pace:
             f"Steps take {took / expected:.1f} times as long as when the run's time was predicted: something else may "
             f"be using this machine, or it is throttled. The run is now expected to take {at:.0f} s."
         )
+
+
+def _scaling_error(ratio: float) -> float:
+    """Return the relative error of a step's time in proportion to its rows: part of it does not grow with them."""
+    return float(np.hypot(0.02, 0.3 * abs(np.log(ratio))))
