@@ -88,9 +88,16 @@ class NVML(SimpleNamespace):
     class NVMLError(Exception):
         """What the driver says."""
 
-    def __init__(self, count: int = 2, *, driver: bool = True) -> None:
+    class NVMLError_NotSupported(NVMLError):  # noqa: N801, N818 -- NVML's name
+        """What this device does not tell."""
+
+    def __init__(self, count: int = 2, *, driver: bool = True, silent: tuple[str, ...] = ()) -> None:
         super().__init__(nvmlClocksEventReasonSwPowerCap=4, nvmlClocksEventReasonSwThermalSlowdown=32)
-        self.count, self.driver = count, driver
+        self.count, self.driver, self.silent = count, driver, silent
+
+    def refuse(self, handle: int) -> None:
+        """Say that this cannot be told."""
+        raise self.NVMLError_NotSupported
 
     def nvmlInit(self) -> None:  # noqa: N802 -- NVML's name
         """Fail without a driver."""
@@ -108,6 +115,8 @@ class NVML(SimpleNamespace):
         }
         if name not in answers:
             raise AttributeError(name)
+        if name in self.silent:
+            return self.refuse
         return answers[name]
 
 
@@ -118,6 +127,16 @@ def test_the_driver_is_asked_by_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
     read = gpu_watch.nvml()
     assert read is not None
     assert [Sample(7.0, 3 * GB, 0.8, 250.0), Sample(7.0, 3 * GB, 0.8, 250.0, ("heat",))] == read()
+
+
+def test_what_a_device_does_not_tell_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of a GPU has no utilisation of its own: the rest is watched all the same."""
+    silent = ("nvmlDeviceGetUtilizationRates", "nvmlDeviceGetCurrentClocksEventReasons")
+    monkeypatch.setitem(sys.modules, "pynvml", NVML(count=1, silent=silent))
+    read = gpu_watch.nvml()
+    assert read is not None
+    (row,) = watched([list(read())]).state()
+    assert {"gpu", "samples", "peak_memory_gb", "mean_power_w", "peak_power_w", "throttled", "throttled_by"} == set(row)
 
 
 @pytest.mark.parametrize("module", [None, NVML(driver=False), NVML(count=0)])

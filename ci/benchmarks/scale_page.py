@@ -32,7 +32,9 @@ def render(folder: Path) -> str:
     growth, scale, tpu = (
         json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("growth", "scale", "tpu")
     )
-    return "\n\n".join([networks(growth), boosting(scale), conditions(growth), compiled(tpu), conditions(tpu)])
+    return "\n\n".join(
+        [networks(growth), conditions(growth), boosting(scale), conditions(scale), compiled(tpu), conditions(tpu)]
+    )
 
 
 def networks(found: dict[str, Any]) -> str:

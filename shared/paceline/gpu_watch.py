@@ -29,16 +29,16 @@ class Sample:
 
     Attributes:
         seconds: when, by `clock.now`.
-        memory_bytes: in use on the device, by all processes.
+        memory_bytes: in use on the device, by all processes; None, here and below, where the device does not say.
         utilisation: the share of the last moment in which some kernel ran, 0 to 1.
         watts: drawn.
         throttled_by: of `REASONS`.
     """
 
     seconds: float
-    memory_bytes: int
-    utilisation: float
-    watts: float
+    memory_bytes: int | None
+    utilisation: float | None
+    watts: float | None
     throttled_by: tuple[str, ...] = ()
 
 
@@ -77,7 +77,8 @@ class Watch:
 
         Returns:
             `gpu` (its number), `samples` (about one a second), `peak_memory_gb`, `mean_utilisation`, `mean_power_w`,
-            `peak_power_w`, `throttled` (the share of the samples), `throttled_by` (each reason once).
+            `peak_power_w`, each where the device says it, `throttled` (the share of the samples), `throttled_by` (each
+            reason once).
         """
         return [_summary(number, list(samples)) for number, samples in enumerate(self.samples) if samples]
 
@@ -107,14 +108,16 @@ class Watch:
 
 def _summary(number: int, samples: list[Sample]) -> dict[str, Any]:
     count = len(samples)
+    memory = [sample.memory_bytes for sample in samples if sample.memory_bytes is not None]
+    busy = [sample.utilisation for sample in samples if sample.utilisation is not None]
+    watts = [sample.watts for sample in samples if sample.watts is not None]
     reasons = sorted({reason for sample in samples for reason in sample.throttled_by})
     return {
         "gpu": number,
         "samples": count,
-        "peak_memory_gb": round(max(sample.memory_bytes for sample in samples) / 2**30, 2),
-        "mean_utilisation": sum(sample.utilisation for sample in samples) / count,
-        "mean_power_w": sum(sample.watts for sample in samples) / count,
-        "peak_power_w": max(sample.watts for sample in samples),
+        **({"peak_memory_gb": round(max(memory) / 2**30, 2)} if memory else {}),
+        **({"mean_utilisation": sum(busy) / len(busy)} if busy else {}),
+        **({"mean_power_w": sum(watts) / len(watts), "peak_power_w": max(watts)} if watts else {}),
         "throttled": sum(bool(sample.throttled_by) for sample in samples) / count,
         "throttled_by": ", ".join(reasons),
     }
@@ -143,11 +146,20 @@ def nvml() -> Read | None:
 
 
 def _ask(pynvml: Any, handle: Any, bits: dict[str, int]) -> Sample:
-    slowed = pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle)
+    def asked(name: str) -> Any:
+        try:
+            return getattr(pynvml, name)(handle)
+        except pynvml.NVMLError_NotSupported:  # a part of a GPU has no utilisation of its own, an older one no reasons
+            return None
+
+    memory, rates, milliwatts = (
+        asked(f"nvmlDeviceGet{name}") for name in ("MemoryInfo", "UtilizationRates", "PowerUsage")
+    )
+    slowed = asked("nvmlDeviceGetCurrentClocksEventReasons") or 0
     return Sample(
         seconds=now(),
-        memory_bytes=pynvml.nvmlDeviceGetMemoryInfo(handle).used,
-        utilisation=pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100,
-        watts=pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,
+        memory_bytes=None if memory is None else memory.used,
+        utilisation=None if rates is None else rates.gpu / 100,
+        watts=None if milliwatts is None else milliwatts / 1000,
         throttled_by=tuple(reason for reason, mask in bits.items() if slowed & mask),
     )

@@ -118,12 +118,12 @@ def disease(rng: np.random.Generator, findings: Iterable[Finding], who: Body) ->
     both = fluid * rng.uniform(0.5, 1.0) if rng.random() < 0.3 else 0.0
     return Disease(
         nodules=tuple(
-            _spot(rng, who, radius=(0.09, 0.16), loss=(0.7, 1.4)) for _ in range(1 + int(rng.random() < 0.25))
+            _spot(rng, who, radius=(0.09, 0.16), loss=(0.6, 1.25)) for _ in range(1 + int(rng.random() < 0.25))
         )
         if "nodule" in wanted
         else (),
         consolidations=tuple(
-            _spot(rng, who, radius=(0.17, 0.32), loss=(0.35, 0.85)) for _ in range(1 + int(rng.random() < 0.3))
+            _spot(rng, who, radius=(0.17, 0.32), loss=(0.3, 0.75)) for _ in range(1 + int(rng.random() < 0.3))
         )
         if "consolidation" in wanted
         else (),
