@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -80,7 +80,7 @@ def to_onnx(
         PacelineError: the extra `onnx` is missing, the model has an operation that cannot be exported or run, or the
             two differ by more than `tolerance`.
     """
-    _require()
+    require(*{"jax": ["jax2onnx"], "tensorflow": ["tf2onnx"]}.get(device.keras_backend(), []))
     import keras
 
     inputs = np.ascontiguousarray(examples, dtype=np.float32)
@@ -91,6 +91,37 @@ def to_onnx(
     with tempfile.TemporaryDirectory() as folder:
         proto, batch = _convert(keras, model, Path(folder), fixed_batch)
     _name(proto, names)
+    return keep(
+        proto, path, inputs, expected, batch=batch, outputs=names, metadata=metadata, tolerance=tolerance
+    )  # fmt: skip
+
+
+def keep(
+    proto: Any,
+    path: Path,
+    inputs: NDArray[np.float32],
+    expected: Sequence[NDArray[np.float32]],
+    *,
+    batch: int | None = None,
+    outputs: Sequence[str],
+    metadata: Mapping[str, str] | None = None,
+    tolerance: float = TOLERANCE,
+) -> Exported:
+    """Write an ONNX model to `path` where ONNX Runtime gives what was expected of it.
+
+    Args:
+        proto: the model, with one input.
+        path: of the file; it appears whole or not at all.
+        inputs: real ones, (examples, ...).
+        expected: each output's answer to them.
+        batch: the number of inputs at a time; None for any.
+        outputs: their names.
+        metadata: kept in the file, by name.
+        tolerance: the largest absolute difference allowed in any output.
+
+    Raises:
+        PacelineError: it cannot be run, or differs by more than `tolerance`.
+    """
     for key, value in {"producer": "paceline", **(metadata or {})}.items():
         entry = proto.metadata_props.add()
         entry.key, entry.value = key, value
@@ -112,13 +143,16 @@ def to_onnx(
     atomic.write_bytes(path, content)
     opset = next(entry.version for entry in proto.opset_import if entry.domain == "")
     compared = len(inputs) if batch is None else len(inputs) - len(inputs) % batch
-    return Exported(path.name, atomic.sha256(content), len(content), opset, batch, tuple(names), difference, compared)
+    return Exported(path.name, atomic.sha256(content), len(content), opset, batch, tuple(outputs), difference, compared)
 
 
-def _require() -> None:
-    """Refuse where a package that the export needs is missing."""
-    needed = ["onnx", "onnxruntime", *{"jax": ["jax2onnx"], "tensorflow": ["tf2onnx"]}.get(device.keras_backend(), [])]
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+def require(*converters: str) -> None:
+    """Refuse where a package that the export needs is missing.
+
+    Raises:
+        PacelineError: ONNX, its runtime or one of `converters` is not installed.
+    """
+    missing = [name for name in ("onnx", "onnxruntime", *converters) if importlib.util.find_spec(name) is None]
     if missing:
         raise PacelineError(f"Export to ONNX needs {' and '.join(missing)}, which is not installed.", EXTRA)
 

@@ -97,6 +97,18 @@ def _predict(arguments: Namespace) -> dict[str, Any]:
         return predict.predict(arguments.run_folder, inputs, arguments.output, arguments.overrides)
 
 
+def _export(arguments: Namespace) -> dict[str, Any]:
+    from fraud_detection import deploy
+
+    return deploy.export(arguments.run_folder)
+
+
+def _benchmark(arguments: Namespace) -> dict[str, Any]:
+    from fraud_detection import deploy
+
+    return deploy.benchmark(arguments.run_folder)
+
+
 def _monitor(arguments: Namespace) -> dict[str, Any]:
     from fraud_detection import monitor
 
@@ -176,6 +188,8 @@ COMMANDS = [
         _predict_arguments,
         of_a_run=True,
     ),
+    Command("export", "write a run's model as ONNX, checked against it", _export, _run_argument, of_a_run=True),
+    Command("benchmark", "how long one answer takes, against budgets", _benchmark, _run_argument, of_a_run=True),
     Command(
         "monitor",
         "what has moved since a run's training, and its quality by week",

@@ -132,7 +132,7 @@ class Report(Section):
     at_least: float = Field(0.9, gt=0, lt=1, description="what the operating point must reach on validation")
     resamples: int = Field(300, ge=0, description="of the bootstrap over patients; 0: no intervals")
     views: int = Field(1, ge=1, le=5, description="mean over so many versions of each image, shifted a little")
-    heatmaps: int = Field(6, ge=0, description="Grad-CAM pictures in the report")
+    heatmaps: int = Field(6, ge=0, description="heat maps (Grad-CAM's, exactly) in the report")
 
 
 class Config(Section):
