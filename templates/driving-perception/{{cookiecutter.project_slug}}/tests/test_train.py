@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from driving_perception import data, train
+from driving_perception import data, deploy, train
 from driving_perception.config import Config
-from paceline import config, device, record
-from paceline.errors import PacelineError
+from paceline import config, device, fit_keras, record
+from paceline.errors import PacelineError, Stopped
 
 SCORES = {"segmentation": "mean_iou", "detection": "ap50", "lanes": "tusimple_accuracy"}
 
@@ -50,6 +54,32 @@ def test_a_run_starts_from_an_earlier_one(
     assert (run_folders["segmentation"].name, 0) == (found["model"]["from_run"], found["model"]["layers_left"])
     before = record.read(run_folders["segmentation"])
     assert found["history"]["rows"][0]["train_loss"] < before["history"]["rows"][0]["train_loss"]
+
+
+def test_a_network_without_batch_normalisation_trains_resumes_and_is_exported(
+    small: Callable[..., Config], tmp_path: Path
+) -> None:
+    """Its convolutions have biases instead; stopped and gone on with it has the weights of a run left alone."""
+    plain = config.replace(small("lanes", epochs=3), {"model.batch_normalisation": False}, source="test")
+    straight = Path(train.train(plain, runs_folder=tmp_path / "straight")["run"])
+
+    def stop(prediction: dict[str, Any]) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped):
+        train.train(plain, runs_folder=tmp_path / "stopped", made=stop)
+    (folder,) = (tmp_path / "stopped").iterdir()
+    assert "stopped" == record.read(folder)["status"]
+    train.train(plain, runs_folder=tmp_path / "stopped", resume=folder)
+    networks = [
+        fit_keras.load_model(each / "model.keras", record.read(each)["model"]["sha256"]) for each in (straight, folder)
+    ]
+    names = [type(layer).__name__ for layer in networks[0].layers]
+    assert ("BatchNormalization" in names, "Conv2D" in names) == (False, True)
+    for expected, actual in zip(*(network.get_weights() for network in networks), strict=True):
+        np.testing.assert_array_equal(expected, actual)
+    pytest.importorskip("jax2onnx", reason="needs the extra onnx")
+    assert deploy.export(folder)["max_abs_difference"] < 1e-3
 
 
 @pytest.mark.parametrize("asked", ["gpu", "tpu"])

@@ -92,6 +92,17 @@ def test_sizes_are_counted(name: str, run: Run, examples: Examples) -> None:
     assert expected.items() <= trained.state().items()
 
 
+def test_a_network_without_batch_normalisation_has_biases_instead(run: Run, examples: Examples, tmp_path: Path) -> None:
+    """It trains, and gives the same logits once loaded."""
+    config = configuration("mlp")
+    config = config.model_copy(update={"model": config.model.model_copy(update={"batch_normalisation": False})})
+    trained = train(config, run, examples)
+    assert {"parameters": 13 + 48 + 8 + 9} == trained.state()
+    logits = trained.logits(examples.X)
+    assert roc_auc_score(examples.y, logits) > 0.8
+    assert logits.tolist() == model.load("mlp", tmp_path, trained.save(tmp_path)).logits(examples.X).tolist()
+
+
 def test_stages_are_the_most_that_a_run_can_take() -> None:
     """The progress line knows both trainings, or the one without a refit."""
     for name, steps in (("xgboost", 12), ("logistic_regression", 1), ("mlp", 4)):

@@ -60,6 +60,7 @@ class Model(Section):
     )
     decoder_channels: int = Field(64, ge=8, description="width of the decoder")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of the channels dropped before the head")
+    batch_normalisation: bool = Field(True, description="of what is trained; a frozen backbone keeps its own")
 
 
 class Train(Recipe):

@@ -75,6 +75,12 @@ def levers(config: Config) -> list[Lever]:
             without={"train.augment": 0.0, "train.flip": False},
         ),
         Lever("L2 penalty", "convergence", {"train.l2": settings.l2 or 1e-4}, without={"train.l2": 0.0}),
+        Lever(
+            "batch normalisation",
+            "convergence",
+            {"model.batch_normalisation": True},
+            without={"model.batch_normalisation": False},
+        ),
     ]
     if config.data.image_height_px >= 2 * SMALLEST_PX:
         sides = {f"data.image_{side}_px": _half(config, side) for side in ("height", "width")}

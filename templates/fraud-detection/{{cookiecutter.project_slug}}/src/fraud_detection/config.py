@@ -105,6 +105,7 @@ class Model(Section):
     monotone: bool = Field(False, description="xgboost: a riskier terminal may only raise the score")
     hidden_units: Widths = Field((128, 64), description="mlp: widths of the hidden layers")
     dropout: float = Field(0.2, ge=0, lt=1, description="mlp: share of units dropped; xgboost: of trees, with dart")
+    batch_normalisation: bool = Field(True, description="mlp: after each hidden layer's sum")
 
 
 class Train(Section):

@@ -90,6 +90,12 @@ def _of_the_network(config: Config) -> list[Lever]:
         ),
         Lever("dropout", "convergence", {"model.dropout": config.model.dropout or 0.2}, without={"model.dropout": 0.0}),
         Lever("L2 penalty", "convergence", {"train.l2": settings.l2 or 1.0}, without={"train.l2": 0.0}),
+        Lever(
+            "batch normalisation",
+            "convergence",
+            {"model.batch_normalisation": True},
+            without={"model.batch_normalisation": False},
+        ),
     ]
     if device.gpus() and settings.device != "gpu":
         found.append(Lever("GPU", "throughput", {"train.device": "gpu"}, without={"train.device": "cpu"}))

@@ -107,7 +107,7 @@ class Network:
 
 
 def build(config: Config, train: Examples) -> Any:
-    """Return the compiled network: logarithm, standardisation by `train`, dense layers with dropout, one logit."""
+    """Return the compiled network: logarithm, standardisation by `train`, hidden layers, one logit."""
     import keras
 
     model, settings = config.model, config.train
@@ -118,8 +118,10 @@ def build(config: Config, train: Examples) -> Any:
     x = scale(keras.ops.sign(inputs) * keras.ops.log1p(keras.ops.absolute(inputs)))
     penalty = keras.regularizers.L1L2(l1=settings.l1 / len(train.y), l2=settings.l2 / len(train.y))
     for units in model.hidden_units:
-        x = keras.layers.Dense(units, use_bias=False, kernel_regularizer=penalty)(x)
-        x = keras.layers.Activation("relu")(keras.layers.BatchNormalization(momentum=0.9)(x))
+        x = keras.layers.Dense(units, use_bias=not model.batch_normalisation, kernel_regularizer=penalty)(x)
+        if model.batch_normalisation:
+            x = keras.layers.BatchNormalization(momentum=0.9)(x)
+        x = keras.layers.Activation("relu")(x)
         x = keras.layers.Dropout(model.dropout, seed=settings.seed)(x)
     logit = keras.layers.Dense(1, dtype="float32")(x)  # float32 also where the rest is bfloat16
     network = keras.Model(inputs, logit)

@@ -77,6 +77,7 @@ class Model(Section):
     dropout: float = Field(
         0.2, ge=0, lt=1, description="share of the features dropped before the head; of a decoder: of its coarsest map"
     )
+    batch_normalisation: bool = Field(True, description="of resnet18 and of decoders; a backbone keeps its own")
 
 
 class Train(Recipe):
@@ -170,6 +171,11 @@ class Config(Section):
     @model_validator(mode="after")
     def _nothing_that_would_be_ignored(self) -> Config:
         outlines = self.model.task == "segmentation"
+        if not self.model.batch_normalisation and self.model.name != "resnet18" and not outlines:
+            raise ValueError(
+                "model.batch_normalisation = false is of resnet18 and of decoders, and model.name is "
+                f"'{self.model.name}'. Leave it true, or set model.name = 'resnet18'."
+            )
         if self.model.name == "frozen" and not outlines and (self.train.network_l1 or self.train.network_l2):
             raise ValueError(
                 "train.network_l1 and train.network_l2 are of kernels below the head, and model.name = 'frozen' trains "

@@ -18,6 +18,12 @@ from paceline.levers.task import Lever, Task
 from paceline.progress import Progress
 from paceline.record import Run
 
+NORMALISED = Lever(
+    "batch normalisation",
+    "convergence",
+    {"model.batch_normalisation": True},
+    without={"model.batch_normalisation": False},
+)
 SMALLEST_PX = 32  # below it nothing of a chest is left
 
 
@@ -56,6 +62,8 @@ def levers(config: Config) -> list[Lever]:
         Lever("L2 penalty", "convergence", penalty, without=dict.fromkeys(penalty, 0.0)),
         Lever("L1 penalty", "convergence", {"train.l1": settings.l1 or 0.001}, without={"train.l1": 0.0}),
     ]
+    if name == "resnet18":
+        found.append(NORMALISED)
     if config.data.image_size_px >= 2 * SMALLEST_PX and name != "frozen":
         half = {"data.image_size_px": config.data.image_size_px // 2}
         found.append(Lever("image size", "throughput", half, "small findings vanish"))
