@@ -35,7 +35,7 @@ class Prepared:
 
 def levers(config: Config) -> list[Lever]:
     """Return the time-savers that suit the configured network and this machine."""
-    settings, frozen = config.train, config.model.name == "frozen"
+    settings = config.train
     found = [
         Lever(
             "batch size",
@@ -85,14 +85,26 @@ def levers(config: Config) -> list[Lever]:
     if config.data.image_height_px >= 2 * SMALLEST_PX:
         sides = {f"data.image_{side}_px": _half(config, side) for side in ("height", "width")}
         found.append(Lever("image size", "throughput", sides, "far pedestrians and thin poles vanish"))
-    if frozen:
-        risk = "features of other images, and only flips before them"
-        found.append(
-            Lever("frozen features", "convergence", {"model.name": "frozen"}, risk, without={"model.name": "small"})
-        )
+    found += _transfer(config)
     if device.gpus() and settings.device != "gpu":
         found.append(Lever("GPU", "throughput", {"train.device": "gpu"}, without={"train.device": "cpu"}))
     return found
+
+
+def _transfer(config: Config) -> list[Lever]:
+    """Return what others' weights bring: those of an earlier run where one is named, else the backbone's.
+
+    A decoder on a frozen backbone is compared with the network from scratch that is configured, or the smallest.
+    """
+    if config.transfer.from_run:
+        earlier = {"transfer.from_run": config.transfer.from_run}
+        risk = "what was learned on other data may stay"
+        return [Lever("transfer learning", "convergence", earlier, risk, without={"transfer.from_run": ""})]
+    if config.model.backbone == "none":
+        return []
+    scratch = "small" if config.model.name == "frozen" else config.model.name
+    risk = "features of other images, and only flips before them"
+    return [Lever("transfer learning", "convergence", {"model.name": "frozen"}, risk, without={"model.name": scratch})]
 
 
 def prepare(config: Config) -> Prepared:
