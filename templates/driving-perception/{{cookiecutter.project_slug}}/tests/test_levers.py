@@ -29,6 +29,7 @@ def test_every_setting_is_one_of_the_configuration(name: str, task: str) -> None
     names = [lever.name for lever in found]
     assert len(names) == len(set(names))
     assert {"batch normalisation", "transfer learning"} <= set(names)
+    assert (name == "small") == ("progressive resizing" in names)
     assert (task == "segmentation") == levers.task(config).larger_is_better
 
 

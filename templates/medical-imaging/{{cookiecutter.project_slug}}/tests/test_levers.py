@@ -28,7 +28,7 @@ def test_every_setting_is_one_of_the_configuration(name: str) -> None:
     assert len(names) == len(set(names))
     assert (name == "frozen") == ("mixed precision" not in names)
     assert (name == "resnet18") == ("frozen features" not in names)
-    assert (name == "resnet18") == ("batch normalisation" in names)
+    assert (name == "resnet18") == ("batch normalisation" in names) == ("progressive resizing" in names)
 
 
 def test_a_training_is_watched_and_images_of_another_size_are_prepared_anew(small: Config) -> None:

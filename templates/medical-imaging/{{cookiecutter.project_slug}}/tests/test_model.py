@@ -128,6 +128,7 @@ def test_resnet18_is_the_published_one() -> None:
     assert 11_173_962 == sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["multilabel", "segmentation"])
 def test_a_network_without_batch_normalisation_trains_and_is_used(task: str, small: Config, tmp_path: Path) -> None:
     """A ResNet from scratch and a decoder: with biases instead, the saved network has the scores of the run."""

@@ -10,6 +10,7 @@ from paceline.config import PRIVATE, CountOrAuto, Section
 from paceline.recipe import Recipe
 from paceline.tune.settings import Tune
 
+LEAST_PX = 16  # of an image's side
 OF_CLASSIFIERS = ("model.head", "train.folds", "train.loss", "train.l1", "train.l2", "report.views")
 
 
@@ -43,7 +44,7 @@ class Data(Section):
         json_schema_extra=PRIVATE,
     )
     classes: tuple[str, ...] = Field((), description="columns of labels to use; empty: all the format has")
-    image_size_px: int = Field(128, ge=16, le=2048, description="side of the square that a network sees")
+    image_size_px: int = Field(128, ge=LEAST_PX, le=2048, description="side of the square that a network sees")
     frame: Literal["middle", "first", "refuse"] = Field(
         "middle", description="dicom, nifti: which image of several, middle | first | refuse (all such files)"
     )
@@ -108,6 +109,9 @@ class Train(Recipe):
     augment: float = Field(
         0.5, ge=0, le=1, description="strength of shifts, turns, zoom, contrast; 0: none; not before frozen features"
     )
+    progressive_resizing: float = Field(
+        0.0, ge=0, lt=1, description="from scratch: share of the epochs, the first, on images of half the side; 0: none"
+    )
     flip: bool = Field(False, description="mirror left and right; wrong for the chest, whose heart lies left")
     checkpoint_seconds: float = Field(30.0, ge=0, description="each epoch is saved; of short ones at least this often")
     tensorboard: bool = Field(False, description="write curves for TensorBoard too; needs the extra tensorboard")
@@ -149,6 +153,11 @@ class Config(Section):
     tune: Tune = Tune()
     report: Report = Report()
 
+    @property
+    def from_scratch(self) -> bool:
+        """Whether a classifier begins without pretrained weights."""
+        return self.model.name == "resnet18" or self.model.backbone == "none"
+
     @model_validator(mode="after")
     def _a_backbone_to_freeze(self) -> Config:
         if self.model.name == "frozen" and self.model.backbone == "none":
@@ -165,6 +174,25 @@ class Config(Section):
             raise ValueError(
                 f"model.head = 'kernel' wants features that stay, and model.name is '{self.model.name}'. "
                 "Set model.name = 'frozen', or model.head = 'linear'."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _images_to_begin_with(self) -> Config:
+        share, smallest_px = self.train.progressive_resizing, 2 * LEAST_PX
+        if share and (self.model.task == "segmentation" or not self.from_scratch):
+            raise ValueError(
+                "train.progressive_resizing is of classifiers from scratch. Set it to 0, or model.name = 'resnet18'."
+            )
+        if share and self.data.image_size_px < smallest_px:
+            raise ValueError(
+                f"train.progressive_resizing halves images, and data.image_size_px is {self.data.image_size_px}. "
+                f"Set it to 0, or data.image_size_px to {smallest_px} or more."
+            )
+        if share and self.train.epochs == "auto":
+            raise ValueError(
+                "train.progressive_resizing divides the epochs, and train.epochs is 'auto'. "
+                "Set train.epochs to a number: below --time-budget both parts get fewer."
             )
         return self
 

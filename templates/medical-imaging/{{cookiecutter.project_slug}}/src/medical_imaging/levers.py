@@ -30,7 +30,7 @@ SMALLEST_PX = 32  # below it nothing of a chest is left
 def levers(config: Config) -> list[Lever]:
     """Return the time-savers that suit the configured model and this machine."""
     settings, name = config.train, config.model.name
-    scratch = name == "resnet18" or config.model.backbone == "none"
+    scratch = config.from_scratch
     patience = settings.early_stopping_epochs or 10
     penalty = {"train.l2": settings.l2 or 0.03}
     if name != "frozen":
@@ -81,6 +81,16 @@ def levers(config: Config) -> list[Lever]:
                 without={"train.augment": 0.0},
             ),
         ]
+    if scratch and config.data.image_size_px >= 2 * SMALLEST_PX and settings.epochs != "auto":
+        found.append(
+            Lever(
+                "progressive resizing",
+                "convergence",
+                {"train.progressive_resizing": settings.progressive_resizing or 0.5},
+                "small findings are learned late",
+                without={"train.progressive_resizing": 0.0},
+            )
+        )
     if not scratch:
         found += [
             Lever(
@@ -134,10 +144,14 @@ def fewer(prepared: Prepared, share: float, seed: int) -> tuple[Prepared, int]:
 
 
 def lasting(config: Config) -> dict[str, Any]:
-    """Return the settings under which a training does not end by itself; of a fine-tuned one the head is soon over."""
+    """Return the settings under which a training does not end by itself, on whole images.
+
+    Of a fine-tuned one the head is soon over.
+    """
     fine_tuned = config.model.name == "fine_tuned" and config.model.backbone != "none"
     return {
         "train.epochs": 1 if fine_tuned else 1_000_000,
+        "train.progressive_resizing": 0.0,
         "transfer.epochs": 1_000_000,
         "train.early_stopping_epochs": 0,
         "train.checkpoint_seconds": 1e6,

@@ -18,7 +18,8 @@ from paceline.levers.task import Lever, Task
 from paceline.progress import Progress
 from paceline.record import Run
 
-OF_CLASSIFIERS = ("transfer learning", "L1 penalty", "L2 penalty")  # a ResNet without maps; penalties of a linear head
+# A ResNet without maps; penalties of a linear head; images without masks to shrink with them.
+OF_CLASSIFIERS = ("transfer learning", "L1 penalty", "L2 penalty", "progressive resizing")
 
 
 def of_outlines(config: Config) -> list[Lever]:
