@@ -53,6 +53,17 @@ def test_weights_of_others_are_compared_with_a_network_from_scratch(
     assert expected == [(each.without, each.settings) for each in found if each.name == "transfer learning"]
 
 
+@pytest.mark.parametrize(("gpus", "asked", "offered"), [(0, "auto", False), (1, "gpu", False), (2, "auto", True)])
+def test_devices_are_compared_where_there_are_several(
+    gpus: int, asked: str, offered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All against one."""
+    monkeypatch.setattr(device, "gpus", lambda: ({"name": "a GPU"},) * gpus)
+    found = levers.levers(configuration.replace(Config(), {"train.device": asked}, source="test"))
+    sides = [(each.without, each.settings) for each in found if each.name == "devices"]
+    assert sides == [({"train.devices": 1}, {"train.devices": "auto"})] * offered
+
+
 def test_frames_of_the_test_are_left_behind(small: Callable[..., Config]) -> None:
     """What trainings share holds every other frame, divided as a run divides them."""
     config = small("segmentation")

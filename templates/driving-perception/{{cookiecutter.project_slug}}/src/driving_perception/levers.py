@@ -98,6 +98,8 @@ def levers(config: Config) -> list[Lever]:
                 )
             )
     found += _transfer(config)
+    if len(device.gpus()) > 1 and settings.device != "cpu":
+        found.append(Lever("devices", "throughput", {"train.devices": "auto"}, without={"train.devices": 1}))
     if device.gpus() and settings.device != "gpu":
         found.append(Lever("GPU", "throughput", {"train.device": "gpu"}, without={"train.device": "cpu"}))
     return found

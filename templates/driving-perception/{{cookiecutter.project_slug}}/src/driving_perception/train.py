@@ -198,6 +198,7 @@ def _fit(
         run=run,
         progress=progress,
         tensorboard=settings.tensorboard,
+        devices=settings.most_devices,
     )
 
 

@@ -179,6 +179,7 @@ def _fit(
         run=run,
         progress=progress,
         tensorboard=settings.tensorboard,
+        devices=settings.most_devices,
     )
     progress.finish()
     return fitted.epochs

@@ -225,6 +225,7 @@ def _stage(
         run=run,
         progress=progress,
         tensorboard=settings.tensorboard,
+        devices=settings.most_devices,
     )
     progress.finish()
     return fitted.epochs
