@@ -59,13 +59,14 @@ def main(arguments):
         with Progress({"fit": epochs}, unit="epoch") as progress:
             fit_keras.fit(
                 model, train, validation, epochs=epochs, early_stopping_epochs=0, monitor="loss",
-                larger_is_better=False, checkpoint_seconds=0, stage="fit", run=run, progress=progress)
+                larger_is_better=False, checkpoint_seconds=0, stage="fit", run=run, progress=progress,
+                devices=int(os.environ["MOST"]) if "MOST" in os.environ else None)
         if "STAYS" in os.environ:
             Path("stays-" + os.environ["KERAS_DISTRIBUTION_PROCESS_ID"]).touch()
             time.sleep(100)
         scores = np.asarray(model.predict(x[:5], verbose=0)).ravel().tolist()
         run.model = fit_keras.save_model(model, run.folder / "model.keras")
-        return {"run": str(run.folder), "rows": run.history["rows"], "scores": scores}
+        return {"run": str(run.folder), "devices": run.device["devices"], "rows": run.history["rows"], "scores": scores}
 
 command = cli.Command("train", "trains", main, cli.train_arguments)
 sys.exit(cli.main("spread", "a test", [command]))
@@ -136,6 +137,20 @@ def test_eight_devices_give_the_curve_of_one(alone: dict[str, Any], tmp_path: Pa
     assert losses(alone) == pytest.approx(losses(spread), rel=1e-3)
     assert areas(alone) == pytest.approx(areas(spread), abs=5e-3)
     assert alone["scores"] == pytest.approx(spread["scores"], abs=2e-3)
+
+
+@pytest.mark.slow
+def test_fewer_devices_than_there_are_may_be_asked_for(alone: dict[str, Any], tmp_path: Path) -> None:
+    """Two of eight, or one, whose bits are those of a machine with one; more than there are is a mistake."""
+    two, one = (finished(start(tmp_path / most, devices=8, MOST=most)) for most in ("2", "1"))
+    assert (2, 1) == (two["devices"], one["devices"])
+    assert losses(alone) == pytest.approx(losses(two), rel=1e-3)
+    assert losses(alone) == losses(one)
+    process = start(tmp_path / "many", devices=2, MOST="3")
+    out, _ = process.communicate(timeout=180)
+    assert (
+        "train.devices is 3, and there are 2. Set train.devices = 'auto'." in json.loads(out.splitlines()[-1])["error"]
+    )
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from paceline.contention import Waited
 from paceline.course import Course
 from paceline.errors import PacelineError
 from paceline.pace import Pace, Training
+from paceline.probe import FORWARD_SHARE
 from paceline.record import Run
 from paceline.stretch import Stretch
 from paceline.terms import After, Measured
@@ -258,3 +259,19 @@ def test_more_time_is_kept_for_the_end_where_others_want_the_cores(
     world.after = 30.0
     world.train()
     assert world.reading + 0.4 <= 90
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_training_of_another_size_is_foreseen_by_the_one_before(watched: bool, tmp_path: Path) -> None:
+    """Its step by the work of an epoch, less surely; its validation by a share of that where none was measured."""
+    world = World(tmp_path / "runs" / "a", lambda step: 0.1, most=100)
+    after = Training("large", 40, size=4.0, size_error=0.2, validation_share=0.5)
+    world.pace.trainings = {"select": Training("select", 100, watched=watched), "large": after}
+    world._boost("select", 50, watched=watched)
+    found = {stage.name: stage for stage in world.pace.terms().stages}
+    small, large = found["select"], found["large"]
+    assert (40, 0.0) == (large.epochs, large.done)
+    assert 4 * small.step.seconds == pytest.approx(large.step.seconds)
+    assert large.step.error == pytest.approx(np.hypot(small.step.error, 0.2))
+    guess = FORWARD_SHARE * large.step.seconds * 0.5
+    assert (small.validation.seconds if watched else guess) == pytest.approx(large.validation.seconds)

@@ -45,7 +45,7 @@ def recipe(*, seed: int) -> dict[str, Any]:
         part: (found[f"{part}_images"][..., None], found[f"{part}_labels"][:, 0]) for part in ("train", "val", "test")
     }
     images = keras.Input((28, 28, 1))
-    pooled = keras.layers.GlobalAveragePooling2D()(resnet.last_map(images))
+    pooled = keras.layers.GlobalAveragePooling2D()(resnet.last_map(images, normalise=True))
     network = keras.Model(images, keras.layers.Dense(2)(pooled))
     steps = -(-len(parts["train"][0]) // BATCH)
     rate = keras.optimizers.schedules.PiecewiseConstantDecay(

@@ -93,7 +93,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] # Keras publishes no
         if self.batch_size < devices:
             raise PacelineError(
                 f"A batch of {self.batch_size} cannot be divided over {devices} devices.",
-                f"Raise train.batch_size to {devices} or more, or use fewer devices.",
+                f"Raise train.batch_size to {devices} or more, or use fewer devices: train.devices.",
             )
         self._orders.clear()
         self.micro_batches = micro_batches

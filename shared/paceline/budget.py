@@ -92,7 +92,7 @@ def left_for_training(limit: Ceiling, elapsed: float, finalise: Measured) -> flo
 def epochs_that_fit(left_seconds: float, stage: Stage, following: Sequence[Stage] = ()) -> float:
     """Return the epochs of `stage`, those done included, that fit into `left_seconds`.
 
-    Each of `following` is a later training that takes as many epochs as this one keeps, all of them at most.
+    Each of `following` is a later training that keeps the same share of its epochs as this one, all of them at most.
 
     >>> epochs_that_fit(100.0, Stage("select", 30, Measured(2.0), steps=5, done=1.0))
     11.0
@@ -102,7 +102,8 @@ def epochs_that_fit(left_seconds: float, stage: Stage, following: Sequence[Stage
     end = stage.epochs
     for _ in range(3):  # a step's growth depends on the end
         here = stage.epoch_seconds(end)
-        later_each = sum(each.epoch_seconds(end) for each in following)
+        shares = [each.epochs / max(stage.epochs, 1) for each in following]
+        later_each = sum(share * each.epoch_seconds(share * end) for share, each in zip(shares, following, strict=True))
         end = min(stage.epochs, (left_seconds - fixed + stage.done * here) / max(here + later_each, 1e-9))
         end = max(end, 0.0)
     return end

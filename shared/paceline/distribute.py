@@ -81,12 +81,24 @@ def join() -> hosts.Place:
     return place
 
 
-def spread() -> Spread:
-    """Return what a training is divided over: every device of the kind in use, on every host."""
+def spread(most: int | None = None) -> Spread:
+    """Return what a training is divided over: every device of the kind in use, on every host, or `most` of one host.
+
+    Raises:
+        PacelineError: there are not so many, or there are several hosts.
+    """
     place = hosts.place()
-    if keras.backend.backend() != "jax":
-        return Spread()
-    return Spread(len(keras.distribution.list_devices(_kind())), place.number, place.count)
+    here = 1 if keras.backend.backend() != "jax" else len(keras.distribution.list_devices(_kind()))
+    if most is not None and place.count > 1:
+        raise PacelineError(
+            f"train.devices is {most}, and {place.count} hosts train together, with all their devices.",
+            "Set train.devices = 'auto', or train on one host.",
+        )
+    if most is not None and most > here:
+        raise PacelineError(
+            f"train.devices is {most}, and there {'are' if here > 1 else 'is'} {here}.", "Set train.devices = 'auto'."
+        )
+    return Spread() if keras.backend.backend() != "jax" else Spread(most or here, place.number, place.count)
 
 
 @contextmanager
@@ -96,7 +108,7 @@ def over(model: keras.Model, spread: Spread) -> Iterator[None]:
         yield
         return
     parallel = keras.distribution.DataParallel(
-        devices=keras.distribution.list_devices(_kind()), auto_shard_dataset=False
+        devices=keras.distribution.list_devices(_kind())[: spread.devices], auto_shard_dataset=False
     )
     for variable in _variables(model):
         variable._layout = parallel.get_variable_layout(variable)

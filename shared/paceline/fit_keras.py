@@ -93,6 +93,7 @@ def fit(
     run: Run,
     progress: Progress,
     tensorboard: bool = False,
+    devices: int | None = None,
     observe: Callable[[Stretch], None] | None = None,
 ) -> Fitted:
     """Train the compiled `model` until `epochs`, or until `early_stopping_epochs` brought no better validation score.
@@ -127,18 +128,21 @@ def fit(
             checkpoints are looked for.
         progress: the progress line.
         tensorboard: whether the curves are also written as events, to `tensorboard/` in the run's folder.
+        devices: how many share each batch; None for all of the kind in use.
         observe: is given the time of every block of steps, validation, checkpoint and epoch as it ends; between
             epochs it may call `schedules.of(model.optimizer).end_at`.
 
     Raises:
         Stopped: a signal asked for the end.
         OSError: a checkpoint could not be written.
-        PacelineError: the loss diverged too often, memory does not suffice for one example, or `tensorboard` asks for
-            an extra that is not installed; of several hosts one has other data, has gone, or its memory does not
-            suffice.
+        PacelineError: there are fewer `devices`, the loss diverged too often, memory does not suffice for one example,
+            or `tensorboard` asks for an extra that is not installed; of several hosts one has other data, has gone, or
+            its memory does not suffice.
     """
     course = Course("epoch", f"validation_{monitor}", larger_is_better, early_stopping_epochs if validation else 0)
-    spread = distribute.spread()
+    spread = distribute.spread(devices)
+    if "devices" in run.device:
+        run.device["devices"] = spread.devices
     _check_alike(epochs, {"training": train, "validation": validation})
     training = Training(model, course, train, validation, epochs=epochs, stage=stage, run=run, spread=spread)
     course, pace = training.course, run.pace

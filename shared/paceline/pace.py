@@ -21,7 +21,7 @@ from paceline.budget import Ceiling
 from paceline.course import Course
 from paceline.estimate import Prediction
 from paceline.forecast import Forecast
-from paceline.probe import Probe
+from paceline.probe import FORWARD_ERROR, FORWARD_SHARE, Probe
 from paceline.record import Run
 from paceline.stretch import Stretch
 from paceline.terms import After, Measured, Stage, Terms
@@ -51,7 +51,9 @@ class Training:
         name: its stage.
         most: epochs or rounds at most.
         watched: whether a validation score is computed after each epoch.
-        size: its rows over those of the first training.
+        size: the work of an epoch over that of the first training's: its rows, or the pixels of them.
+        size_error: relative, of a step's time where it is taken from that of a training of another size.
+        validation_share: the work of its validation over that of its training, for a guess before one is measured.
         follows: the training that settles how many epochs it takes; empty: it takes `most`.
     """
 
@@ -59,6 +61,8 @@ class Training:
     most: int
     watched: bool = True
     size: float = 1.0
+    size_error: float = 0.02
+    validation_share: float = 0.0
     follows: str = ""
 
 
@@ -268,30 +272,16 @@ class Pace:
         if planned.name in self.probes:
             return replace(stage, epochs=planned.most)
         here = self.trainings[self.stage]
-        ratio = planned.size / here.size
-        return replace(
-            stage,
-            epochs=min(planned.most, here.most) if planned.follows else planned.most,
-            done=0.0,
-            step=stage.step.scaled(ratio, _scaling_error(ratio)),
-            validation=stage.validation if planned.watched else Measured(),
-        )
+        epochs = min(planned.most, here.most) if planned.follows else planned.most
+        return replace(_resized(stage, here, planned), epochs=epochs, done=0.0)
 
     def _from_before(self, planned: Training, stage: Stage) -> Stage:
         name = next(reversed([each for each in self.probes if each != planned.name and self.probes[each].blocks]), "")
         if not name:
             return stage
         before = self.probes[name].stage(planned.name, checkpoint_every_seconds=self.checkpoint_seconds)
-        ratio = planned.size / self.trainings[name].size
-        validation = before.validation if planned.watched else Measured()
         compiled = Measured() if stage.done else before.compile
-        return replace(
-            before,
-            step=before.step.scaled(ratio, _scaling_error(ratio)),
-            done=stage.done,
-            validation=validation,
-            compile=compiled,
-        )
+        return replace(_resized(before, self.trainings[name], planned), done=stage.done, compile=compiled)
 
     def _predict(self, kind: str) -> None:
         course, planned, probe = self.course, self.trainings[self.stage], self.probes[self.stage]
@@ -412,6 +402,12 @@ class Pace:
         )
 
 
-def _scaling_error(ratio: float) -> float:
-    """Return the relative error of a step's time in proportion to its rows: part of it does not grow with them."""
-    return float(np.hypot(0.02, 0.3 * abs(np.log(ratio))))
+def _resized(stage: Stage, measured: Training, planned: Training) -> Stage:
+    """Return `stage`, measured in one training, with the times that another one is to have."""
+    step = stage.step.scaled(planned.size / measured.size, planned.size_error)
+    validation = Measured()
+    if planned.watched and measured.watched:
+        validation = stage.validation
+    elif planned.watched:
+        validation = step.scaled(FORWARD_SHARE * stage.steps * planned.validation_share, FORWARD_ERROR)
+    return replace(stage, step=step, validation=validation)

@@ -15,6 +15,7 @@ FEW_BLOCKS_SPREAD = 0.05  # relative, of a block, as long as hardly any were see
 RECENT_BLOCKS = 5
 CORRELATION = 1.5  # neighbouring blocks are alike, so the error of their mean is larger than that of as many strangers
 FORWARD_SHARE = 0.4  # of a training step: forward alone, where backward takes twice as long
+FORWARD_ERROR = 0.5  # relative, of that guess
 REPEATED = 0.25  # relative error of a stage's compilation when it is compiled again
 # Of a step that may take a time in proportion to its number: that growth's mean and standard error, 1 for proportion.
 PROPORTIONAL = (0.75, 0.35)
@@ -104,7 +105,7 @@ class Probe:
         compiled = [each.seconds for each in self.compiled if each.kind == "validation"]
         if compiled and not self.validation_steps:
             return Measured(sum(compiled) / len(compiled), 1.0)
-        return Measured(FORWARD_SHARE * self.step().seconds * self.validation_steps, 0.5)
+        return Measured(FORWARD_SHARE * self.step().seconds * self.validation_steps, FORWARD_ERROR)
 
     def overhead(self) -> Measured:
         """Return what an epoch takes beside its steps and its validation."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from paceline.config import Section
 
@@ -34,6 +34,15 @@ class Recipe(Section):
     input_threads: NonNegativeInt | Literal["auto"] = Field(
         "auto", description="that make batches ahead: auto (4 at most, where making one is work) | a number; 0: none"
     )
+
+    devices: PositiveInt | Literal["auto"] = Field(
+        "auto", description="that share each batch: auto (all of the kind) | a number"
+    )
+
+    @property
+    def most_devices(self) -> int | None:
+        """The devices that `fit_keras.fit` is given; None for all."""
+        return None if self.devices == "auto" else self.devices
 
     @property
     def workers(self) -> int | None:

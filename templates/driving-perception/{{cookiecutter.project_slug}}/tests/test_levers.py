@@ -28,8 +28,40 @@ def test_every_setting_is_one_of_the_configuration(name: str, task: str) -> None
         assert without != configuration.replace(config, lever.settings, source="test"), lever.name
     names = [lever.name for lever in found]
     assert len(names) == len(set(names))
-    assert (name == "frozen") == ("frozen features" in names)
+    assert {"batch normalisation", "transfer learning"} <= set(names)
+    assert (name == "small") == ("progressive resizing" in names)
     assert (task == "segmentation") == levers.task(config).larger_is_better
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"model.name": "frozen"}, [({"model.name": "small"}, {"model.name": "frozen"})]),
+        ({"model.name": "base"}, [({"model.name": "base"}, {"model.name": "frozen"})]),
+        ({"model.backbone": "none"}, []),
+        (
+            {"model.name": "small", "transfer.from_run": "runs/1"},
+            [({"transfer.from_run": ""}, {"transfer.from_run": "runs/1"})],
+        ),
+    ],
+)
+def test_weights_of_others_are_compared_with_a_network_from_scratch(
+    settings: dict[str, str], expected: list[tuple[dict[str, str], dict[str, str]]]
+) -> None:
+    """Those of an earlier run where one is named, else the pretrained backbone's."""
+    found = levers.levers(configuration.replace(Config(), settings, source="test"))
+    assert expected == [(each.without, each.settings) for each in found if each.name == "transfer learning"]
+
+
+@pytest.mark.parametrize(("gpus", "asked", "offered"), [(0, "auto", False), (1, "gpu", False), (2, "auto", True)])
+def test_devices_are_compared_where_there_are_several(
+    gpus: int, asked: str, offered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All against one."""
+    monkeypatch.setattr(device, "gpus", lambda: ({"name": "a GPU"},) * gpus)
+    found = levers.levers(configuration.replace(Config(), {"train.device": asked}, source="test"))
+    sides = [(each.without, each.settings) for each in found if each.name == "devices"]
+    assert sides == [({"train.devices": 1}, {"train.devices": "auto"})] * offered
 
 
 def test_frames_of_the_test_are_left_behind(small: Callable[..., Config]) -> None:

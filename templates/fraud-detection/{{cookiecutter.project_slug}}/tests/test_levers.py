@@ -28,7 +28,11 @@ def test_every_setting_is_one_of_the_configuration(small: Config, name: str) -> 
         without = configuration.replace(config, lever.without, source="test")
         assert without != configuration.replace(config, lever.settings, source="test"), lever.name
         configuration.replace(config, {**lever.settings, **levers.lasting(small)}, source="test")
-    assert len(found) == len({lever.name for lever in found})
+    names = {lever.name for lever in found}
+    assert len(found) == len(names)
+    of_networks = {"learning-rate schedule", "gradient clipping", "batch normalisation"}
+    assert (of_networks if name == "mlp" else set()) == of_networks & names
+    assert (name != "logistic_regression") == ("L1 penalty" in names)
 
 
 def test_both_sides_of_a_lever_train_in_turns(small: Config) -> None:

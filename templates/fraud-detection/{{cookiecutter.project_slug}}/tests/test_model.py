@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from fraud_detection import model
+from fraud_detection import model, network
 from fraud_detection.config import Config, Model, Train
 from fraud_detection.examples import Examples
 from paceline import device
@@ -90,6 +90,36 @@ def test_sizes_are_counted(name: str, run: Run, examples: Examples) -> None:
         "mlp": {"parameters": 13 + 48 + 32 + 9},
     }[name]
     assert expected.items() <= trained.state().items()
+
+
+@pytest.mark.parametrize(("schedule", "last"), [("constant", 1.0), ("cosine", 0.01), ("polynomial", 0.05)])
+def test_a_schedule_ends_with_the_epochs(schedule: str, last: float, run: Run, examples: Examples) -> None:
+    """By default the rate stays what it is; a schedule has taken it to next to nothing at the last update."""
+    config = configuration("mlp")
+    settings = config.train.model_copy(update={"mlp_schedule": schedule, "early_stopping_epochs": 0})
+    train(config.model_copy(update={"train": settings}), run, examples)
+    rates = [row["learning_rate"] / 0.02 for row in run.history["rows"]]
+    assert 4 == len(rates)
+    assert last == pytest.approx(rates[-1], abs=0.04)
+    assert (schedule == "constant") == (rates[0] == pytest.approx(rates[-1]))
+
+
+def test_gradients_of_a_network_are_clipped_where_asked_for(examples: Examples) -> None:
+    """Not by default."""
+    clipped = Config(train=Train(mlp_clip_norm=0.5))
+    norms = [network.build(config, examples).optimizer.global_clipnorm for config in (Config(), clipped)]
+    assert [None, 0.5] == norms
+
+
+def test_a_network_without_batch_normalisation_has_biases_instead(run: Run, examples: Examples, tmp_path: Path) -> None:
+    """It trains, and gives the same logits once loaded."""
+    config = configuration("mlp")
+    config = config.model_copy(update={"model": config.model.model_copy(update={"batch_normalisation": False})})
+    trained = train(config, run, examples)
+    assert {"parameters": 13 + 48 + 8 + 9} == trained.state()
+    logits = trained.logits(examples.X)
+    assert roc_auc_score(examples.y, logits) > 0.8
+    assert logits.tolist() == model.load("mlp", tmp_path, trained.save(tmp_path)).logits(examples.X).tolist()
 
 
 def test_stages_are_the_most_that_a_run_can_take() -> None:

@@ -28,6 +28,18 @@ def test_every_setting_is_one_of_the_configuration(name: str) -> None:
     assert len(names) == len(set(names))
     assert (name == "frozen") == ("mixed precision" not in names)
     assert (name == "resnet18") == ("frozen features" not in names)
+    assert (name == "resnet18") == ("batch normalisation" in names) == ("progressive resizing" in names)
+
+
+@pytest.mark.parametrize(("gpus", "asked", "offered"), [(0, "auto", False), (1, "gpu", False), (2, "auto", True)])
+def test_devices_are_compared_where_there_are_several(
+    gpus: int, asked: str, offered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All against one."""
+    monkeypatch.setattr(device, "gpus", lambda: ({"name": "a GPU"},) * gpus)
+    found = levers.levers(configuration.replace(Config(), {"train.device": asked}, source="test"))
+    sides = [(each.without, each.settings) for each in found if each.name == "devices"]
+    assert sides == [({"train.devices": 1}, {"train.devices": "auto"})] * offered
 
 
 def test_a_training_is_watched_and_images_of_another_size_are_prepared_anew(small: Config) -> None:

@@ -38,7 +38,7 @@ def test_every_setting_is_one_that_a_model_of_outlines_takes(name: str) -> None:
         configuration.replace(config, {**lever.settings, **levers.lasting(config)}, source="test")
     names = [lever.name for lever in found]
     assert len(names) == len(set(names))
-    assert {"early stopping", "L2 penalty", "frozen features"} <= set(names)
+    assert {"early stopping", "L2 penalty", "frozen features", "batch normalisation"} <= set(names)
     assert (name == "frozen") == ("mixed precision" not in names)
 
 

@@ -106,6 +106,7 @@ def test_penalties_below_the_head_enter_the_loss(
     ("settings", "cause"),
     [
         ({"train.network_l2": 0.1}, "'frozen' trains none. Set train.l1"),
+        ({"model.batch_normalisation": False}, "Leave it true, or set model.name = 'resnet18'."),
         ({"train.l2": 0.1, "model.task": "segmentation"}, "train.l2 = 0.1 is of classifiers"),
         ({"train.folds": 3, "model.task": "segmentation"}, "train.folds = 3 is of classifiers"),
         ({"model.head": "kernel", "model.task": "segmentation"}, "model.head = 'kernel' is of classifiers"),
@@ -120,11 +121,28 @@ def test_a_setting_that_would_act_on_nothing_is_refused(settings: dict[str, Any]
 def test_resnet18_is_the_published_one() -> None:
     """Its parameters, with three channels and ten classes, are as many as those of the 32-pixel ResNet-18 in torch."""
     images = keras.Input((28, 28, 3))
-    last = resnet.last_map(images)
+    last = resnet.last_map(images, normalise=True)
     pooled = keras.layers.GlobalAveragePooling2D()(last)
     network = keras.Model(images, keras.layers.Dense(10)(pooled))
     assert (4, 4, 512) == last.shape[1:]
     assert 11_173_962 == sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["multilabel", "segmentation"])
+def test_a_network_without_batch_normalisation_trains_and_is_used(task: str, small: Config, tmp_path: Path) -> None:
+    """A ResNet from scratch and a decoder: with biases instead, the saved network has the scores of the run."""
+    name = "resnet18" if task == "multilabel" else "fine_tuned"
+    chosen = {"model.task": task, "model.name": name, "model.batch_normalisation": False}
+    plain = configuration.replace(small, chosen, source="test")
+    of_task = train if task == "multilabel" else segmentation
+    folder = Path(of_task.train(plain, runs_folder=tmp_path)["run"])
+    layers = {each.name: type(each).__name__ for each in trained.load(folder).network._flatten_layers()}
+    own = [kind for each, kind in layers.items() if task == "multilabel" or each.startswith(("conv2d", "batch_norm"))]
+    assert ("Conv2D" in own, "BatchNormalization" in own) == (True, False)
+    found = json.loads((folder / "run.json").read_text())["scores"]
+    for score, value in predict.evaluate(folder)["scores"].items():
+        assert found[score]["value"] == pytest.approx(value["value"], abs=1e-4), score
 
 
 def test_predictions_of_any_number_of_images() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from paceline.config import CountOrAuto, Section
 from paceline.recipe import Optimizer, Recipe, Schedule
@@ -60,6 +60,7 @@ class Model(Section):
     )
     decoder_channels: int = Field(64, ge=8, description="width of the decoder")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of the channels dropped before the head")
+    batch_normalisation: bool = Field(True, description="of what is trained; a frozen backbone keeps its own")
 
 
 class Train(Recipe):
@@ -86,6 +87,9 @@ class Train(Recipe):
     augment: float = Field(0.5, ge=0, le=1, description="strength of scale, crop and light; frozen: only flips")
     flip: bool = Field(True, description="mirror left and right at random")
     class_mix: float = Field(0.0, ge=0, le=1, description="share of the frames that get classes of another pasted in")
+    progressive_resizing: float = Field(
+        0.0, ge=0, lt=1, description="not frozen: share of the epochs, the first, on frames of half the side; 0: none"
+    )
     l2: float = Field(0.0, ge=0, description="L2 penalty of kernels, beside weight_decay")
     checkpoint_seconds: float = Field(30.0, ge=0, description="each epoch is saved; of short ones at least this often")
     tensorboard: bool = Field(False, description="write curves for TensorBoard too; needs the extra tensorboard")
@@ -120,3 +124,17 @@ class Config(Section):
     transfer: Transfer = Transfer()
     tune: Tune = Tune()
     report: Report = Report()
+
+    @model_validator(mode="after")
+    def _frames_to_begin_with(self) -> Config:
+        if self.train.progressive_resizing and self.model.name == "frozen":
+            raise ValueError(
+                "train.progressive_resizing is of networks trained on frames, and model.name is 'frozen'. "
+                "Set it to 0, or model.name = 'small'."
+            )
+        if self.train.progressive_resizing and self.train.epochs == "auto":
+            raise ValueError(
+                "train.progressive_resizing divides the epochs, and train.epochs is 'auto'. "
+                "Set train.epochs to a number: below --time-budget both parts get fewer."
+            )
+        return self

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from driving_perception import frames
 from driving_perception.config import Config
 from driving_perception.splits import Split
-from paceline import budget, warm
+from paceline import budget, resizing, warm
 from paceline.budget import Ceiling
 from paceline.pace import Pace, Training
 from paceline.record import Run
@@ -25,6 +27,12 @@ def most_epochs(config: Config) -> int:
     """Return `train.epochs`; `budget.AUTO` where as many are asked for as fit."""
     asked = config.train.epochs
     return asked if isinstance(asked, int) else budget.AUTO
+
+
+def stages(config: Config) -> dict[str, int]:
+    """Return the trainings of a run with the most epochs that each can take."""
+    first, rest = resizing.divide(most_epochs(config), config.train.progressive_resizing)
+    return {resizing.SMALL: first, "train": rest} if first else {"train": rest}
 
 
 def follow(
@@ -60,7 +68,7 @@ def follow(
     answers = FRAME_SECONDS[config.model.task] * size * len(split.test)
     return Pace(
         run,
-        [Training("train", most_epochs(config))],
+        _trainings(config, split),
         after=After(Measured(REST_SECONDS, ERROR), Measured(answers, ERROR)),
         ceiling=ceiling,
         checkpoint_seconds=config.train.checkpoint_seconds,
@@ -69,3 +77,16 @@ def follow(
         target=target,
         made=made,
     )
+
+
+def _trainings(config: Config, split: Split) -> list[Training]:
+    """Return the trainings; of frames of half the side a step takes about a quarter, and nothing watches it."""
+    sides_px = (config.data.image_height_px, config.data.image_width_px)
+    pixels = math.prod(side / frames.half_px(side) for side in sides_px)
+    share = len(split.validation) / max(1, len(split.train))
+    return [
+        Training(name, most, watched=False)
+        if name == resizing.SMALL
+        else Training(name, most, size=pixels, size_error=resizing.WORK_ERROR, validation_share=share)
+        for name, most in stages(config).items()
+    ]

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from driving_perception import data, splits, train
+from driving_perception import data, frames, splits, train
 from driving_perception.config import Config
 from driving_perception.data import Scenes
-from driving_perception.splits import Rows, Split
+from driving_perception.splits import Split
 from paceline import device
 from paceline.levers.task import Lever, Task
 from paceline.progress import Progress
@@ -22,7 +22,6 @@ from paceline.quarantine import Quarantine
 from paceline.record import Run
 
 SMALLEST_PX = 64  # of the height; below it no pedestrian is left
-MULTIPLE_PX = 4  # that sides are of
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Prepared:
 
 def levers(config: Config) -> list[Lever]:
     """Return the time-savers that suit the configured network and this machine."""
-    settings, frozen = config.train, config.model.name == "frozen"
+    settings = config.train
     found = [
         Lever(
             "batch size",
@@ -75,18 +74,51 @@ def levers(config: Config) -> list[Lever]:
             without={"train.augment": 0.0, "train.flip": False},
         ),
         Lever("L2 penalty", "convergence", {"train.l2": settings.l2 or 1e-4}, without={"train.l2": 0.0}),
+        Lever(
+            "batch normalisation",
+            "convergence",
+            {"model.batch_normalisation": True},
+            without={"model.batch_normalisation": False},
+        ),
     ]
     if config.data.image_height_px >= 2 * SMALLEST_PX:
-        sides = {f"data.image_{side}_px": _half(config, side) for side in ("height", "width")}
+        sides = {
+            "data.image_height_px": frames.half_px(config.data.image_height_px),
+            "data.image_width_px": frames.half_px(config.data.image_width_px),
+        }
         found.append(Lever("image size", "throughput", sides, "far pedestrians and thin poles vanish"))
-    if frozen:
-        risk = "features of other images, and only flips before them"
-        found.append(
-            Lever("frozen features", "convergence", {"model.name": "frozen"}, risk, without={"model.name": "small"})
-        )
+        if config.model.name != "frozen" and settings.epochs != "auto":
+            found.append(
+                Lever(
+                    "progressive resizing",
+                    "convergence",
+                    {"train.progressive_resizing": settings.progressive_resizing or 0.5},
+                    "far pedestrians and thin poles are learned late",
+                    without={"train.progressive_resizing": 0.0},
+                )
+            )
+    found += _transfer(config)
+    if len(device.gpus()) > 1 and settings.device != "cpu":
+        found.append(Lever("devices", "throughput", {"train.devices": "auto"}, without={"train.devices": 1}))
     if device.gpus() and settings.device != "gpu":
         found.append(Lever("GPU", "throughput", {"train.device": "gpu"}, without={"train.device": "cpu"}))
     return found
+
+
+def _transfer(config: Config) -> list[Lever]:
+    """Return what others' weights bring: those of an earlier run where one is named, else the backbone's.
+
+    A decoder on a frozen backbone is compared with the network from scratch that is configured, or the smallest.
+    """
+    if config.transfer.from_run:
+        earlier = {"transfer.from_run": config.transfer.from_run}
+        risk = "what was learned on other data may stay"
+        return [Lever("transfer learning", "convergence", earlier, risk, without={"transfer.from_run": ""})]
+    if config.model.backbone == "none":
+        return []
+    scratch = "small" if config.model.name == "frozen" else config.model.name
+    risk = "features of other images, and only flips before them"
+    return [Lever("transfer learning", "convergence", {"model.name": "frozen"}, risk, without={"model.name": scratch})]
 
 
 def prepare(config: Config) -> Prepared:
@@ -99,7 +131,7 @@ def prepare(config: Config) -> Prepared:
     split = splits.divide(scenes, config.data, config.train.seed)
     known = np.sort(np.concatenate([split.train, split.validation]))
     learn_on, watch_on = (np.searchsorted(known, rows) for rows in (split.train, split.validation))
-    return Prepared(_rows_of(scenes, known), Split(learn_on, watch_on, known[:0]))
+    return Prepared(frames.rows_of(scenes, known), Split(learn_on, watch_on, known[:0]))
 
 
 def train_once(prepared: Prepared, config: Config, run: Run, progress: Progress) -> None:
@@ -119,8 +151,13 @@ def fewer(prepared: Prepared, share: float, seed: int) -> tuple[Prepared, int]:
 
 
 def lasting(config: Config) -> dict[str, Any]:
-    """Return the settings under which a training does not end by itself."""
-    return {"train.epochs": 1_000_000, "train.early_stopping_epochs": 0, "train.checkpoint_seconds": 1e6}
+    """Return the settings under which a training does not end by itself, on whole frames."""
+    return {
+        "train.epochs": 1_000_000,
+        "train.progressive_resizing": 0.0,
+        "train.early_stopping_epochs": 0,
+        "train.checkpoint_seconds": 1e6,
+    }
 
 
 def refuse_early(config: Config) -> None:
@@ -140,31 +177,4 @@ def task(config: Config) -> Task[Config, Prepared]:
         lasting=lasting,
         fewer=fewer,
         refuse_early=refuse_early,
-    )
-
-
-def _half(config: Config, side: str) -> int:
-    """Return half of a side of the frames, as a multiple of 4."""
-    size_px: int = getattr(config.data, f"image_{side}_px")
-    return MULTIPLE_PX * round(size_px / 2 / MULTIPLE_PX)
-
-
-def _rows_of(scenes: Scenes, rows: Rows) -> Scenes:
-    """Return the scenes with these frames alone."""
-
-    def some(values: Any) -> Any:
-        return None if values is None else tuple(values[row] for row in rows)
-
-    return replace(
-        scenes,
-        images=np.asarray(scenes.images[rows]),
-        masks=None if scenes.masks is None else np.asarray(scenes.masks[rows]),
-        boxes=some(scenes.boxes),
-        lanes=some(scenes.lanes),
-        sequences=scenes.sequences[rows],
-        attributes={name: values[rows] for name, values in scenes.attributes.items()},
-        names=some(scenes.names),
-        official=None if scenes.official is None else scenes.official[rows],
-        source_size_px=scenes.source_size_px[rows],
-        ignored_boxes=some(scenes.ignored_boxes),
     )

@@ -100,12 +100,14 @@ def build(config: Config, task: Task, image_size_px: tuple[int, int]) -> Network
                 f"The backbone '{config.model.backbone}' has no map at {missing[0]}.", "Take efficientnet-lite0."
             )
         maps = {each: keras.Input(found[each].shape[1:], name=each) for each in MAPS}
-        x = decode(maps, config.model.decoder_channels)
+        x = decode(maps, config.model.decoder_channels, normalise=config.model.batch_normalisation)
         return Network(keras.Model(maps, _answer(x, config.model, task), name="decoder"), task, backbone)
     images = keras.Input((*image_size_px, 3), name="images")
-    maps = encode(images, name)
+    normalise = config.model.batch_normalisation
+    maps = encode(images, name, normalise=normalise)
     width = config.model.decoder_channels if name != "small" else min(config.model.decoder_channels, SMALL_DECODER)
-    return Network(keras.Model(images, _answer(decode(maps, width), config.model, task), name=name), task)
+    x = decode(maps, width, normalise=normalise)
+    return Network(keras.Model(images, _answer(x, config.model, task), name=name), task)
 
 
 def _answer(x: Any, config: Model, task: Task) -> Any:
@@ -114,47 +116,61 @@ def _answer(x: Any, config: Model, task: Task) -> Any:
     return task.head(x)
 
 
-def encode(images: Any, name: str) -> dict[str, Any]:
-    """Return the four maps of `images` (batch, height, width, 3), 0 to 255, by the encoder of a preset."""
+def encode(images: Any, name: str, *, normalise: bool) -> dict[str, Any]:
+    """Return the four maps of `images` (batch, height, width, 3), 0 to 255, by the encoder of a preset.
+
+    Args:
+        images: of fixed height and width.
+        name: of the preset.
+        normalise: whether batch normalisation follows each convolution.
+    """
     stem, widths, blocks = ENCODERS[name]
     x = layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocess")(images)
-    x = convolve(x, stem, 3, "stem", stride=2)
+    x = convolve(x, stem, 3, "stem", stride=2, normalise=normalise)
     maps = {}
     for stride, width, count in zip(STRIDES, widths, blocks, strict=True):
-        x = convolve(x, width, 3, f"down_{stride}", stride=2)
+        x = convolve(x, width, 3, f"down_{stride}", stride=2, normalise=normalise)
         for number in range(count):
-            y = convolve(x, width, 3, f"block_{stride}_{number}_first")
-            y = convolve(y, width, 3, f"block_{stride}_{number}_second", activate=False)
+            y = convolve(x, width, 3, f"block_{stride}_{number}_first", normalise=normalise)
+            y = convolve(y, width, 3, f"block_{stride}_{number}_second", activate=False, normalise=normalise)
             x = layers.ReLU(name=f"block_{stride}_{number}")(layers.Add(name=f"add_{stride}_{number}")([x, y]))
         maps[f"stride_{stride}"] = x
     return maps
 
 
-def decode(maps: dict[str, Any], channels: int) -> Any:
+def decode(maps: dict[str, Any], channels: int, *, normalise: bool) -> Any:
     """Return one map at 1/4 of the image from the four: a feature pyramid (Lin et al. 2017), narrow where it is fine.
 
     What the whole image shows (the mean of the coarsest map) is added first: rain and night change every class.
+
+    Args:
+        maps: by the names in `MAPS`.
+        channels: of the coarser half; the finest map has half as many.
+        normalise: whether batch normalisation follows each convolution of a map.
     """
     coarsest = maps["stride_32"]
     everywhere = layers.GlobalAveragePooling2D(keepdims=True, name="context")(coarsest)
-    x = convolve(coarsest, channels, 1, "lateral_32")
+    x = convolve(coarsest, channels, 1, "lateral_32", normalise=normalise)
     x = layers.Add(name="with_context")([x, convolve(everywhere, channels, 1, "context_conv", normalise=False)])
-    x = convolve(x, channels, 3, "smooth_32")
+    x = convolve(x, channels, 3, "smooth_32", normalise=normalise)
     for stride in (16, 8, 4):
         finer = maps[f"stride_{stride}"]
         x = layers.Resizing(*finer.shape[1:3], interpolation="bilinear", name=f"up_{stride}")(x)
         width = channels if stride > 4 else channels // 2
         x = layers.Concatenate(name=f"join_{stride}")(
-            [convolve(x, width, 1, f"narrow_{stride}"), convolve(finer, width // 2, 1, f"lateral_{stride}")]
+            [
+                convolve(x, width, 1, f"narrow_{stride}", normalise=normalise),
+                convolve(finer, width // 2, 1, f"lateral_{stride}", normalise=normalise),
+            ]
         )
-        x = convolve(x, width, 3, f"smooth_{stride}")
+        x = convolve(x, width, 3, f"smooth_{stride}", normalise=normalise)
     return x
 
 
 def convolve(
-    x: Any, channels: int, kernel: int, name: str, *, stride: int = 1, activate: bool = True, normalise: bool = True
+    x: Any, channels: int, kernel: int, name: str, *, normalise: bool, stride: int = 1, activate: bool = True
 ) -> Any:
-    """Return a convolution of `x` with batch normalisation and ReLU.
+    """Return a convolution of `x` with batch normalisation, or else a bias, and ReLU.
 
     The gradients of a 1x1 kernel are matrix products: see `paceline.convolution`.
     """

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from driving_perception import augment, data, duration, model, splits
+import numpy as np
+
+from driving_perception import augment, data, duration, frames, model, splits
 from driving_perception.cards import data_card, model_card
 from driving_perception.config import Config
 from driving_perception.data import Scenes
@@ -16,7 +19,7 @@ from driving_perception.model import Network
 from driving_perception.segmentation import Segmentation
 from driving_perception.splits import Split
 from driving_perception.tasks import Task
-from paceline import device, estimate, fit_keras, optimizers, record
+from paceline import device, estimate, fit_keras, optimizers, record, resizing
 from paceline.batches import Batches
 from paceline.budget import Ceiling
 from paceline.progress import Progress
@@ -71,7 +74,7 @@ def train(
             made=made,
         )  # fmt: skip
         after_seconds = run.pace.finalise.seconds
-        with Progress({"train": duration.most_epochs(config)}, unit="epoch", after_seconds=after_seconds) as progress:
+        with Progress(duration.stages(config), unit="epoch", after_seconds=after_seconds) as progress:
             network, inputs, taken, fitted = fit(config, scenes, split, run=run, progress=progress)
         task = network.task
 
@@ -107,16 +110,53 @@ def fit(
 ) -> tuple[Network, Any, dict[str, Any], fit_keras.Fitted]:
     """Build the configured network and train it on the split's training frames, watched by its validation frames.
 
+    Args:
+        config: what to train, and how.
+        scenes: the frames.
+        split: rows of them.
+        run: the run record; `run.device` is set.
+        progress: the progress line.
+        stage: the training's name; one of smaller frames before it has the same ending.
+
     Returns:
         The network, what it takes for each frame, what it took over from an earlier run, and how training went.
     """
     settings = config.train
     with run.phase("build"):
         run.device = fit_keras.prepare(settings.device, seed=settings.seed, precision=settings.precision).state()
-        task = task_of(config.model.task, scenes.classes, scenes.images.shape[1:3])
-        network = model.build(config, task, scenes.images.shape[1:3])
+        size_px = scenes.images.shape[1:3]
+        network = model.build(config, task_of(config.model.task, scenes.classes, size_px), size_px)
         taken = model.take_over(network, config)
+    epochs = 0
+    if (first := duration.stages(config).get(resizing.SMALL)) is not None:
+        with run.phase("build"):
+            smaller = frames.shrink(frames.rows_of(scenes, split.train))
+            size_px = smaller.images.shape[1:3]
+            small = model.build(config, task_of(config.model.task, scenes.classes, size_px), size_px)
+            resizing.hand_over(network.trained, small.trained)
+        everything = Split(np.arange(len(split.train)), split.train[:0], split.train[:0])
+        name = resizing.SMALL + stage.removeprefix("train")
+        epochs = _fit(config, small, smaller.images, smaller, everything, first, name, run, progress).epochs
+        progress.finish()
+        resizing.hand_over(small.trained, network.trained)
     inputs = network.inputs(scenes.images, max_bytes=config.data.max_cache_bytes, run=run)
+    fitted = _fit(config, network, inputs, scenes, split, duration.stages(config)["train"], stage, run, progress)
+    return network, inputs, taken, replace(fitted, epochs=epochs + fitted.epochs)
+
+
+def _fit(
+    config: Config,
+    network: Network,
+    inputs: Any,
+    scenes: Scenes,
+    split: Split,
+    epochs: int,
+    stage: str,
+    run: Run,
+    progress: Progress,
+) -> fit_keras.Fitted:
+    """Train the network on `inputs`, what it takes for each scene; without validation frames nothing watches."""
+    settings, task = config.train, network.task
     with run.phase("build"):
         targets = task.targets(scenes)
         learned = model.take(targets, split.train)
@@ -129,25 +169,27 @@ def fit(
             augment=augment.of(config, task, of_features=network.backbone is not None),
             workers=settings.workers,
         )
-        watched = Batches(
-            model.take(inputs, split.validation),
-            model.take(targets, split.validation),
-            batch_size=settings.batch_size,
-            seed=None,
-            run=run,
-            workers=settings.workers,
-        )
+        watched = None
+        if len(split.validation):
+            watched = Batches(
+                model.take(inputs, split.validation),
+                model.take(targets, split.validation),
+                batch_size=settings.batch_size,
+                seed=None,
+                run=run,
+                workers=settings.workers,
+            )
         optimizers.penalise(network.trained, l2=settings.l2)
         network.trained.compile(
             optimizer=fit_keras.optimizer(settings),
             loss=task.loss(settings, learned),
             weighted_metrics=task.metrics(),
         )
-    fitted = fit_keras.fit(
+    return fit_keras.fit(
         network.trained,
         batches,
         watched,
-        epochs=duration.most_epochs(config),
+        epochs=epochs,
         early_stopping_epochs=settings.early_stopping_epochs,
         monitor=task.monitor,
         larger_is_better=task.larger_is_better,
@@ -156,8 +198,8 @@ def fit(
         run=run,
         progress=progress,
         tensorboard=settings.tensorboard,
+        devices=settings.most_devices,
     )
-    return network, inputs, taken, fitted
 
 
 def task_of(name: str, classes: tuple[str, ...], image_size_px: tuple[int, int]) -> Task:

@@ -105,6 +105,7 @@ class Model(Section):
     monotone: bool = Field(False, description="xgboost: a riskier terminal may only raise the score")
     hidden_units: Widths = Field((128, 64), description="mlp: widths of the hidden layers")
     dropout: float = Field(0.2, ge=0, lt=1, description="mlp: share of units dropped; xgboost: of trees, with dart")
+    batch_normalisation: bool = Field(True, description="mlp: after each hidden layer's sum")
 
 
 class Train(Section):
@@ -126,7 +127,11 @@ class Train(Section):
     )
     epochs: CountOrAuto = Field(30, description="mlp: passes over the data at most; auto: as many as fit")
     batch_size: int = Field(2048, ge=1, description="mlp: transactions in a step")
-    mlp_learning_rate: float = Field(1e-3, gt=0, description="mlp: of Adam")
+    mlp_learning_rate: float = Field(1e-3, gt=0, description="mlp: of Adam, the highest that the schedule reaches")
+    mlp_schedule: Literal["constant", "cosine", "one_cycle", "polynomial"] = Field(
+        "constant", description="mlp: constant | cosine | one_cycle | polynomial, over all epochs"
+    )
+    mlp_clip_norm: float = Field(0.0, ge=0, description="mlp: largest global norm of the gradient; 0: not clipped")
     early_stopping_epochs: int = Field(5, ge=0, description="mlp: epochs without a better score; 0: never stop early")
     refit: bool = Field(True, description="train again on the latest days with known labels, as long as chosen")
     checkpoint_seconds: float = Field(30.0, ge=0, description="save this often; a network after each epoch")

@@ -19,6 +19,7 @@ from paceline.pace import Pace, Training
 from paceline.record import Run
 from paceline.terms import After, Measured
 
+FIXED_ERROR = 0.3  # of the logarithm of the rows' ratio: part of a round does not grow with them
 RESAMPLES = 6  # of the bootstrap, timed to know what all of them take
 # What follows beside the bootstrap and the second logistic regression: decisions, slices, figures, stability, the
 # report. Seconds for 31,000 test transactions, and of a network its first prediction, which compiles; measured on
@@ -60,10 +61,12 @@ def follow(
             budget.most(getattr(config.train, key), f"train.{key}", ceiling)
     ways = retrain.stages(config)
     size = train_on.rows / select_on.rows
+    before = next(way for way in reversed(ways) if way != "refit")
+    error = float(np.hypot(0.02, FIXED_ERROR * abs(np.log(size))))
     trainings = [
         Training(name, most)
         if name != "refit"
-        else Training(name, most, watched=False, size=size, follows=next(way for way in reversed(ways) if way != name))
+        else Training(name, most, watched=False, size=size, size_error=error, follows=before)
         for name, most in ways.items()
     ]
     with run.phase("estimate"):

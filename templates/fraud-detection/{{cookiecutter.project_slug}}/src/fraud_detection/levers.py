@@ -88,8 +88,27 @@ def _of_the_network(config: Config) -> list[Lever]:
             {"train.mlp_learning_rate": round(3 * settings.mlp_learning_rate, 6)},
             "it may jump",
         ),
+        Lever(
+            "learning-rate schedule",
+            "convergence",
+            {"train.mlp_schedule": "cosine"},
+            without={"train.mlp_schedule": "constant"},
+        ),
+        Lever(
+            "gradient clipping",
+            "convergence",
+            {"train.mlp_clip_norm": settings.mlp_clip_norm or 1.0},
+            without={"train.mlp_clip_norm": 0.0},
+        ),
+        Lever("L1 penalty", "convergence", {"train.l1": settings.l1 or 1.0}, without={"train.l1": 0.0}),
         Lever("dropout", "convergence", {"model.dropout": config.model.dropout or 0.2}, without={"model.dropout": 0.0}),
         Lever("L2 penalty", "convergence", {"train.l2": settings.l2 or 1.0}, without={"train.l2": 0.0}),
+        Lever(
+            "batch normalisation",
+            "convergence",
+            {"model.batch_normalisation": True},
+            without={"model.batch_normalisation": False},
+        ),
     ]
     if device.gpus() and settings.device != "gpu":
         found.append(Lever("GPU", "throughput", {"train.device": "gpu"}, without={"train.device": "cpu"}))

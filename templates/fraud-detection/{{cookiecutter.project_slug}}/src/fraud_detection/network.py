@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraud_detection.config import Config
+from fraud_detection.config import Config, Train
 from fraud_detection.examples import Examples
 from paceline.progress import Progress
+from paceline.recipe import Recipe
 from paceline.record import Run
 
 Floats = NDArray[np.float64]
@@ -37,7 +38,7 @@ class Network:
         run: Run,
         progress: Progress,
     ) -> Network:
-        """Train with Adam on the log loss; see `paceline.fit_keras.fit`."""
+        """Train with Adam on the log loss; a schedule ends with `epochs`. See `paceline.fit_keras.fit`."""
         from paceline import fit_keras
 
         settings = config.train
@@ -106,9 +107,23 @@ class Network:
         return {"parameters": int(self.network.count_params())}
 
 
+def recipe(settings: Train) -> Recipe:
+    """Return how a step changes the weights: Adam, without a rise of the rate beside that of `one_cycle`."""
+    return Recipe(
+        optimizer="adam",
+        learning_rate=settings.mlp_learning_rate,
+        schedule=settings.mlp_schedule,
+        warmup_share=0.0,
+        weight_decay=0.0,
+        clip_norm=settings.mlp_clip_norm,
+    )
+
+
 def build(config: Config, train: Examples) -> Any:
-    """Return the compiled network: logarithm, standardisation by `train`, dense layers with dropout, one logit."""
+    """Return the compiled network: logarithm, standardisation by `train`, hidden layers, one logit."""
     import keras
+
+    from paceline import optimizers
 
     model, settings = config.model, config.train
     inputs = keras.Input((train.X.shape[1],))
@@ -118,13 +133,15 @@ def build(config: Config, train: Examples) -> Any:
     x = scale(keras.ops.sign(inputs) * keras.ops.log1p(keras.ops.absolute(inputs)))
     penalty = keras.regularizers.L1L2(l1=settings.l1 / len(train.y), l2=settings.l2 / len(train.y))
     for units in model.hidden_units:
-        x = keras.layers.Dense(units, use_bias=False, kernel_regularizer=penalty)(x)
-        x = keras.layers.Activation("relu")(keras.layers.BatchNormalization(momentum=0.9)(x))
+        x = keras.layers.Dense(units, use_bias=not model.batch_normalisation, kernel_regularizer=penalty)(x)
+        if model.batch_normalisation:
+            x = keras.layers.BatchNormalization(momentum=0.9)(x)
+        x = keras.layers.Activation("relu")(x)
         x = keras.layers.Dropout(model.dropout, seed=settings.seed)(x)
     logit = keras.layers.Dense(1, dtype="float32")(x)  # float32 also where the rest is bfloat16
     network = keras.Model(inputs, logit)
     network.compile(
-        optimizer=keras.optimizers.Adam(settings.mlp_learning_rate),
+        optimizer=optimizers.build(recipe(settings)),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
         weighted_metrics=[
             keras.metrics.AUC(curve="PR", from_logits=True, num_thresholds=1000, name="average_precision")

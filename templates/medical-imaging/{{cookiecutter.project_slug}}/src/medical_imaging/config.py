@@ -10,6 +10,7 @@ from paceline.config import PRIVATE, CountOrAuto, Section
 from paceline.recipe import Recipe
 from paceline.tune.settings import Tune
 
+LEAST_PX = 16  # of an image's side
 OF_CLASSIFIERS = ("model.head", "train.folds", "train.loss", "train.l1", "train.l2", "report.views")
 
 
@@ -43,7 +44,7 @@ class Data(Section):
         json_schema_extra=PRIVATE,
     )
     classes: tuple[str, ...] = Field((), description="columns of labels to use; empty: all the format has")
-    image_size_px: int = Field(128, ge=16, le=2048, description="side of the square that a network sees")
+    image_size_px: int = Field(128, ge=LEAST_PX, le=2048, description="side of the square that a network sees")
     frame: Literal["middle", "first", "refuse"] = Field(
         "middle", description="dicom, nifti: which image of several, middle | first | refuse (all such files)"
     )
@@ -77,6 +78,7 @@ class Model(Section):
     dropout: float = Field(
         0.2, ge=0, lt=1, description="share of the features dropped before the head; of a decoder: of its coarsest map"
     )
+    batch_normalisation: bool = Field(True, description="of resnet18 and of decoders; a backbone keeps its own")
 
 
 class Train(Recipe):
@@ -106,6 +108,9 @@ class Train(Recipe):
     network_l2: float = Field(0.0, ge=0, description="L2 penalty of these; where it helps, 0.0001 or so")
     augment: float = Field(
         0.5, ge=0, le=1, description="strength of shifts, turns, zoom, contrast; 0: none; not before frozen features"
+    )
+    progressive_resizing: float = Field(
+        0.0, ge=0, lt=1, description="from scratch: share of the epochs, the first, on images of half the side; 0: none"
     )
     flip: bool = Field(False, description="mirror left and right; wrong for the chest, whose heart lies left")
     checkpoint_seconds: float = Field(30.0, ge=0, description="each epoch is saved; of short ones at least this often")
@@ -148,6 +153,11 @@ class Config(Section):
     tune: Tune = Tune()
     report: Report = Report()
 
+    @property
+    def from_scratch(self) -> bool:
+        """Whether a classifier begins without pretrained weights."""
+        return self.model.name == "resnet18" or self.model.backbone == "none"
+
     @model_validator(mode="after")
     def _a_backbone_to_freeze(self) -> Config:
         if self.model.name == "frozen" and self.model.backbone == "none":
@@ -168,8 +178,32 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _images_to_begin_with(self) -> Config:
+        share, smallest_px = self.train.progressive_resizing, 2 * LEAST_PX
+        if share and (self.model.task == "segmentation" or not self.from_scratch):
+            raise ValueError(
+                "train.progressive_resizing is of classifiers from scratch. Set it to 0, or model.name = 'resnet18'."
+            )
+        if share and self.data.image_size_px < smallest_px:
+            raise ValueError(
+                f"train.progressive_resizing halves images, and data.image_size_px is {self.data.image_size_px}. "
+                f"Set it to 0, or data.image_size_px to {smallest_px} or more."
+            )
+        if share and self.train.epochs == "auto":
+            raise ValueError(
+                "train.progressive_resizing divides the epochs, and train.epochs is 'auto'. "
+                "Set train.epochs to a number: below --time-budget both parts get fewer."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _nothing_that_would_be_ignored(self) -> Config:
         outlines = self.model.task == "segmentation"
+        if not self.model.batch_normalisation and self.model.name != "resnet18" and not outlines:
+            raise ValueError(
+                "model.batch_normalisation = false is of resnet18 and of decoders, and model.name is "
+                f"'{self.model.name}'. Leave it true, or set model.name = 'resnet18'."
+            )
         if self.model.name == "frozen" and not outlines and (self.train.network_l1 or self.train.network_l2):
             raise ValueError(
                 "train.network_l1 and train.network_l2 are of kernels below the head, and model.name = 'frozen' trains "

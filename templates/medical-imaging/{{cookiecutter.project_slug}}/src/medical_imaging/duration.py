@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from medical_imaging import explain, groups, letters
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Config
-from paceline import budget, warm
+from paceline import budget, resizing, warm
 from paceline.budget import Ceiling
 from paceline.pace import Pace, Training
 from paceline.record import Run
@@ -62,7 +63,7 @@ def follow(
         run.budget = {"seconds": ceiling.seconds, "asked": ceiling.asked, "changed": False}
     return Pace(
         run,
-        [Training(name, most) for name, most in (tuned or stages).items()],
+        _trainings(config, tuned or stages),
         after=after,
         ceiling=ceiling,
         checkpoint_seconds=config.train.checkpoint_seconds,
@@ -71,6 +72,22 @@ def follow(
         target=target,
         made=made,
     )
+
+
+def _trainings(config: Config, stages: Mapping[str, int]) -> list[Training]:
+    """Return the trainings; of images of half the side a step takes about a quarter, and nothing watches it."""
+    if not config.train.progressive_resizing:
+        return [Training(name, most) for name, most in stages.items()]
+    pixels = (config.data.image_size_px / (config.data.image_size_px // 2)) ** 2
+    watched, test = config.data.validation_share, config.data.test_share
+    share = watched / (1 - watched - test) if config.train.folds == 1 else 1 / (config.train.folds - 1)
+    known = Training("", 1, size=pixels, size_error=resizing.WORK_ERROR, validation_share=share)
+    return [
+        replace(known, name=name, most=most, watched=False, size=1.0)
+        if name.startswith(resizing.SMALL)
+        else replace(known, name=name, most=most)
+        for name, most in stages.items()
+    ]
 
 
 def after_classifier(config: Config, cohort: Cohort, split: Split, scoring_seconds: float) -> After:

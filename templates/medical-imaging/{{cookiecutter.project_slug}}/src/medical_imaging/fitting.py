@@ -12,7 +12,7 @@ from medical_imaging import model, splits
 from medical_imaging.augment import augmenting
 from medical_imaging.cohort import Cohort, Split
 from medical_imaging.config import Config
-from paceline import budget, fit_keras, optimizers, transfer
+from paceline import budget, fit_keras, optimizers, resizing, transfer
 from paceline.held import held
 from paceline.progress import Progress
 from paceline.record import Run
@@ -23,9 +23,10 @@ import keras  # isort: skip  # the backend is settled by the imports before
 def stages(config: Config) -> dict[str, int]:
     """Return the trainings of a run with the most epochs that each can take."""
     most = most_epochs(config)
-    frozen, scratch = {"head": most}, {"train": most}
-    one = scratch if _from_scratch(config) else frozen
-    if config.model.name == "fine_tuned" and not _from_scratch(config):
+    first, rest = resizing.divide(most, config.train.progressive_resizing)
+    scratch = {resizing.SMALL: first, "train": rest} if first else {"train": most}
+    one = scratch if config.from_scratch else {"head": most}
+    if config.model.name == "fine_tuned" and not config.from_scratch:
         one = one | {"fine_tune": tuning_epochs(config)}
     folds = config.train.folds
     return {
@@ -76,7 +77,7 @@ def fit(
     """
     recipe, head, epochs = config.train, None, 0
     width = backbone.output[model.VECTOR].shape[-1]
-    if not _from_scratch(config):
+    if not config.from_scratch:
         vectors = model.features(config, backbone, images, run)
         with run.phase("build"):
             head = model.build_head(config, width, targets.shape[1], np.asarray(vectors[train]))
@@ -97,8 +98,38 @@ def fit(
         network = model.joined(member)
         model.compile_(network, config, recipe, weights)
     stage = f"train{suffix}" if head is None else f"fine_tune{suffix}"
+    if (small := resizing.SMALL + suffix) in stages(config):
+        epochs += _fit_small(config, member, images, targets, weights, train, stage=small, run=run, progress=progress)
     epochs += _fit(network, config, images, targets, train, validation, stage=stage, run=run, progress=progress)
     return model.Member(member.backbone, member.head, epochs)
+
+
+def _fit_small(
+    config: Config,
+    member: model.Member,
+    images: NDArray[Any],
+    targets: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    train: NDArray[np.int64],
+    *,
+    stage: str,
+    run: Run,
+    progress: Progress,
+) -> int:
+    """Train the member's network on images of half the side; nothing watches, for scores of these are others."""
+    with run.phase("build"):
+        size_px = config.data.image_size_px // 2
+        halved = config.model_copy(update={"data": config.data.model_copy(update={"image_size_px": size_px})})
+        backbone = model.build_backbone(halved, images.shape[-1])
+        resizing.hand_over(member.backbone, backbone)
+        optimizers.penalise(backbone, l1=config.train.network_l1, l2=config.train.network_l2)
+        network = model.joined(model.Member(backbone, member.head, 0))
+        model.compile_(network, config, config.train, weights)
+        smaller = resizing.shrink(images[train], (size_px, size_px))
+    everything = np.arange(len(train))
+    epochs = _fit(network, config, smaller, targets[train], everything, None, stage=stage, run=run, progress=progress)
+    resizing.hand_over(backbone, member.backbone)
+    return epochs
 
 
 def _fit(
@@ -107,7 +138,7 @@ def _fit(
     inputs: NDArray[Any],
     targets: NDArray[np.float32],
     train: NDArray[np.int64],
-    validation: NDArray[np.int64],
+    validation: NDArray[np.int64] | None,
     *,
     stage: str,
     run: Run,
@@ -119,10 +150,12 @@ def _fit(
         np.asarray(inputs[train]), targets[train], batch_size=settings.batch_size, seed=settings.seed, run=run,
         augment=change, workers=settings.workers,
     )  # fmt: skip
-    watched = fit_keras.Batches(
-        np.asarray(inputs[validation]), targets[validation], batch_size=settings.batch_size, seed=None, run=run,
-        workers=settings.workers,
-    )  # fmt: skip
+    watched = None
+    if validation is not None:
+        watched = fit_keras.Batches(
+            np.asarray(inputs[validation]), targets[validation], batch_size=settings.batch_size, seed=None, run=run,
+            workers=settings.workers,
+        )  # fmt: skip
     fitted = fit_keras.fit(
         network,
         batches,
@@ -136,13 +169,10 @@ def _fit(
         run=run,
         progress=progress,
         tensorboard=settings.tensorboard,
+        devices=settings.most_devices,
     )
     progress.finish()
     return fitted.epochs
-
-
-def _from_scratch(config: Config) -> bool:
-    return config.model.name == "resnet18" or config.model.backbone == "none"
 
 
 def folds(config: Config, cohort: Cohort, split: Split) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:

@@ -18,13 +18,19 @@ from paceline.levers.task import Lever, Task
 from paceline.progress import Progress
 from paceline.record import Run
 
+NORMALISED = Lever(
+    "batch normalisation",
+    "convergence",
+    {"model.batch_normalisation": True},
+    without={"model.batch_normalisation": False},
+)
 SMALLEST_PX = 32  # below it nothing of a chest is left
 
 
 def levers(config: Config) -> list[Lever]:
     """Return the time-savers that suit the configured model and this machine."""
     settings, name = config.train, config.model.name
-    scratch = name == "resnet18" or config.model.backbone == "none"
+    scratch = config.from_scratch
     patience = settings.early_stopping_epochs or 10
     penalty = {"train.l2": settings.l2 or 0.03}
     if name != "frozen":
@@ -56,6 +62,8 @@ def levers(config: Config) -> list[Lever]:
         Lever("L2 penalty", "convergence", penalty, without=dict.fromkeys(penalty, 0.0)),
         Lever("L1 penalty", "convergence", {"train.l1": settings.l1 or 0.001}, without={"train.l1": 0.0}),
     ]
+    if name == "resnet18":
+        found.append(NORMALISED)
     if config.data.image_size_px >= 2 * SMALLEST_PX and name != "frozen":
         half = {"data.image_size_px": config.data.image_size_px // 2}
         found.append(Lever("image size", "throughput", half, "small findings vanish"))
@@ -73,6 +81,16 @@ def levers(config: Config) -> list[Lever]:
                 without={"train.augment": 0.0},
             ),
         ]
+    if scratch and config.data.image_size_px >= 2 * SMALLEST_PX and settings.epochs != "auto":
+        found.append(
+            Lever(
+                "progressive resizing",
+                "convergence",
+                {"train.progressive_resizing": settings.progressive_resizing or 0.5},
+                "small findings are learned late",
+                without={"train.progressive_resizing": 0.0},
+            )
+        )
     if not scratch:
         found += [
             Lever(
@@ -90,6 +108,8 @@ def levers(config: Config) -> list[Lever]:
                 without={"model.name": "resnet18", "model.head": "linear"},
             ),
         ]
+    if len(device.gpus()) > 1 and settings.device != "cpu":
+        found.append(Lever("devices", "throughput", {"train.devices": "auto"}, without={"train.devices": 1}))
     if device.gpus() and settings.device != "gpu":
         found.append(Lever("GPU", "throughput", {"train.device": "gpu"}, without={"train.device": "cpu"}))
     return found
@@ -126,10 +146,14 @@ def fewer(prepared: Prepared, share: float, seed: int) -> tuple[Prepared, int]:
 
 
 def lasting(config: Config) -> dict[str, Any]:
-    """Return the settings under which a training does not end by itself; of a fine-tuned one the head is soon over."""
+    """Return the settings under which a training does not end by itself, on whole images.
+
+    Of a fine-tuned one the head is soon over.
+    """
     fine_tuned = config.model.name == "fine_tuned" and config.model.backbone != "none"
     return {
         "train.epochs": 1 if fine_tuned else 1_000_000,
+        "train.progressive_resizing": 0.0,
         "transfer.epochs": 1_000_000,
         "train.early_stopping_epochs": 0,
         "train.checkpoint_seconds": 1e6,

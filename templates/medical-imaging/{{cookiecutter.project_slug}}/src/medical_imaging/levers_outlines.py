@@ -18,14 +18,15 @@ from paceline.levers.task import Lever, Task
 from paceline.progress import Progress
 from paceline.record import Run
 
-OF_CLASSIFIERS = ("transfer learning", "L1 penalty", "L2 penalty")  # a ResNet without maps; penalties of a linear head
+# A ResNet without maps; penalties of a linear head; images without masks to shrink with them.
+OF_CLASSIFIERS = ("transfer learning", "L1 penalty", "L2 penalty", "progressive resizing")
 
 
 def of_outlines(config: Config) -> list[Lever]:
     """Return the time-savers that suit the configured network and this machine."""
     found = [each for each in levers.levers(config) if each.name not in OF_CLASSIFIERS]
     penalty = {"train.network_l2": config.train.network_l2 or 1e-4}
-    return [*found, Lever("L2 penalty", "convergence", penalty, without={"train.network_l2": 0.0})]
+    return [*found, Lever("L2 penalty", "convergence", penalty, without={"train.network_l2": 0.0}), levers.NORMALISED]
 
 
 def prepare(config: Config) -> Prepared:

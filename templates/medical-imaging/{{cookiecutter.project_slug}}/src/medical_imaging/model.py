@@ -106,7 +106,7 @@ def build_backbone(config: Config, channels: int) -> keras.Model:
     size = config.data.image_size_px
     if config.model.name == "resnet18":
         images = keras.Input((size, size, channels), name="images")
-        last = resnet.last_map(images)
+        last = resnet.last_map(images, normalise=config.model.batch_normalisation)
         vector = keras.layers.GlobalAveragePooling2D(name="mean_last")(last)
         return keras.Model(images, {LAST: last, VECTOR: vector}, name="backbone")
     found = transfer.backbone(config.model.backbone, image_size_px=size, channels=channels)

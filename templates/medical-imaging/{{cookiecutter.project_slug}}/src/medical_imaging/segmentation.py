@@ -144,7 +144,8 @@ def _build(config: Config, channels: int) -> tuple[keras.Model, keras.Model, ker
     backbone = transfer.backbone(config.model.backbone, image_size_px=size, channels=channels)
     names = [each for each in decoder.STRIDES if each in backbone.output]
     shapes = {each: tuple(backbone.output[each].shape[1:]) for each in names}
-    head = decoder.build(shapes, size, dropout=config.model.dropout, seed=seed)
+    settings = config.model
+    head = decoder.build(shapes, size, dropout=settings.dropout, normalise=settings.batch_normalisation, seed=seed)
     return backbone, head, transfer.attach(backbone, head, names=names), names
 
 
@@ -225,6 +226,7 @@ def _stage(
         run=run,
         progress=progress,
         tensorboard=settings.tensorboard,
+        devices=settings.most_devices,
     )
     progress.finish()
     return fitted.epochs

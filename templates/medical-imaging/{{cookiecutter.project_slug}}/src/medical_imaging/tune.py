@@ -62,7 +62,7 @@ def space(config: Config) -> Space:
         "train.augment": FloatDistribution(0.0, 1.0),
         "train.network_l2": FloatDistribution(0.0, 1e-3),
     }
-    if config.model.name == "resnet18" or config.model.backbone == "none":
+    if config.from_scratch:
         return augmented
     return {
         **augmented,
