@@ -1,8 +1,9 @@
 """Why a training takes the time it takes: what its steps wait for, told from what its record holds anyway.
 
-The shares of a step are bounds, not a trace: the wait for input is measured, launches are counted and priced at the
-machine's measured rate, arithmetic is what it would take at the machine's measured ceiling, and the rest moves memory.
-Pure functions of a record and a machine.
+What waits for input and what runs around the steps is measured in every run. What is within the steps is told by the
+times of a step that `levers` measured (see `step_times`); without them arithmetic is what it would take at the
+machine's measured ceiling, launches are counted and priced at its measured rate, and the rest is not known. Without
+either nothing is said of it. Pure functions of a record and a machine.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from paceline import step_times
 from paceline.report import format as fmt
 
 WORK = ("compute", "memory", "launch", "input", "trees", "host")
 WORDS = {
     "compute": "arithmetic",
-    "memory": "moving memory",
-    "launch": "launching programs",
+    "memory": "moving memory and what is not known",
+    "launch": "launching steps",
     "input": "waiting for input",
     "trees": "gradients and histograms",
     "host": "Python around the steps",
@@ -29,9 +31,9 @@ def shares(record: Mapping[str, Any], machine: Mapping[str, float] | None = None
     """Return the shares of the training phases' time by what they wait for; they sum to 1, and are empty without any.
 
     Args:
-        record: of a run; its `phases` and `training` are read.
+        record: of a run; its `phases`, `training` and `step_times` are read.
         machine: the benchmarks of the machine it ran on, see `machines.BENCHMARKS`; without them arithmetic and memory
-            are one share, `compute`.
+            are one share, `compute`, which holds launching too where `step_times` does not tell.
     """
     phases = record.get("phases") or {}
     seconds = {name: _number(phases.get(name)) for name in ("train", "input_wait", "callbacks")}
@@ -44,9 +46,14 @@ def shares(record: Mapping[str, Any], machine: Mapping[str, float] | None = None
     known = machine or {}
     steps = sum(_number(each.get("steps")) for each in trainings)
     launch = min(seconds["train"], _per(LAUNCHES_PER_STEP * steps, known.get("launches_per_second")))
+    times = step_times.of_record(record)
+    if times is not None and (of_step := step_times.launch_seconds(times)) is not None:
+        launch = seconds["train"] * of_step / times.step
     flops = sum(_number(each.get("steps")) * _number(each.get("flops_per_step")) for each in trainings)
     left = seconds["train"] - launch
-    arithmetic = min(left, _per(1e-9 * flops, known.get("matmul_gflops"))) if flops and known else left
+    arithmetic = (
+        min(left, _per(1e-9 * flops, known.get("matmul_gflops"))) if flops and known.get("matmul_gflops") else left
+    )
     found = {
         "compute": arithmetic,
         "memory": left - arithmetic,
@@ -88,28 +95,8 @@ def verdict(record: Mapping[str, Any], machine: Mapping[str, float] | None = Non
         return []
     if "trees" in found:
         return _of_trees(record)
-    name, share = max(found.items(), key=lambda item: item[1])
-    evidence = ", ".join(
-        f"{WORDS[each]} {fmt.share(part)}" for each, part in sorted(found.items(), key=lambda i: -i[1])
-    )
-    if name == "input":
-        text = f"It is input-bound: {fmt.share(share)} of the training time it waited for batches."
-        remedy = "More input threads, a decoded cache or cheaper augmentation would help; a faster device would not."
-    elif name == "launch" and share >= LEAST_CLEAR:
-        text = f"It is launch-bound: starting its steps alone takes {fmt.share(share)} of the training time."
-        remedy = "Larger batches or several steps per execution would help."
-    elif name == "host":
-        text = f"It is bound by what runs around the steps: {fmt.share(share)} of the training time."
-        remedy = "Fewer or cheaper callbacks would help."
-    elif name == "memory":
-        text = "It is compute-bound, by operations that move memory rather than by matrix products."
-        remedy = (
-            "Its arithmetic alone would take far less; fused operations, larger batches or less precision may help."
-        )
-    else:
-        text = f"It is compute-bound: input made it wait {fmt.share(found.get('input', 0.0))} of the training time."
-        remedy = "A smaller model or image, less precision or a faster device would help; more input threads would not."
-    sentences = [text, remedy, f"Shares of the training time: {evidence}."]
+    told = step_times.of_record(record) is not None or _priced(record, machine)
+    sentences = [*_bound(record, found, machine), _evidence(found, told=told)]
     stages = len(record.get("training") or {})
     phases = record.get("phases") or {}
     if compiled := _number(phases.get("compile")):
@@ -117,6 +104,58 @@ def verdict(record: Mapping[str, Any], machine: Mapping[str, float] | None = Non
             f"Compiling took {fmt.duration(compiled)} over {stages} {'training' if stages == 1 else 'trainings'}."
         )
     return sentences
+
+
+def _bound(record: Mapping[str, Any], found: Mapping[str, float], machine: Mapping[str, float] | None) -> list[str]:
+    """Say what binds: what the run measured goes before what a probe of its step did, and that before ceilings."""
+    name, share = max(found.items(), key=lambda item: item[1])
+    waited = f"it waited for batches {fmt.share(found.get('input', 0.0))} of the training time"
+    if name == "input":
+        return [
+            f"It is input-bound: {waited}.",
+            "More input threads, a decoded cache or cheaper augmentation would help; a faster device would not.",
+        ]
+    if name == "host":
+        return [
+            f"It is bound by what runs around the steps: {fmt.share(share)} of the training time.",
+            "Fewer or cheaper callbacks would help.",
+        ]
+    times = step_times.of_record(record)
+    if times is not None:
+        return [*step_times.verdict(times), f"In this run {waited}."]
+    if name == "launch" and share >= LEAST_CLEAR:
+        return [
+            f"It is launch-bound: starting its steps alone takes {fmt.share(share)} of the training time.",
+            "Larger batches or several steps per execution would help.",
+        ]
+    if not _priced(record, machine):
+        return [
+            f"It is not input-bound: {waited}.",
+            "Whether arithmetic or launching its steps takes the rest is not known: the command levers measures it.",
+        ]
+    if name == "compute":
+        return [
+            f"It is compute-bound: at the ceiling measured on this machine its arithmetic takes {fmt.share(share)} of "
+            f"the training time, and {waited}.",
+            "A smaller model or image, less precision or a faster device would help; more input threads would not.",
+        ]
+    return [
+        f"It is bound neither by input nor by arithmetic: {waited}, and at the ceiling measured on this machine its "
+        f"arithmetic takes {fmt.share(found.get('compute', 0.0))}.",
+        "It moves memory or launches operations; which of them is not known: the command levers measures it.",
+    ]
+
+
+def _priced(record: Mapping[str, Any], machine: Mapping[str, float] | None) -> bool:
+    """Tell whether arithmetic could be held against a ceiling."""
+    trainings = [each for each in (record.get("training") or {}).values() if isinstance(each, Mapping)]
+    return bool((machine or {}).get("matmul_gflops")) and any(_number(each.get("flops_per_step")) for each in trainings)
+
+
+def _evidence(found: Mapping[str, float], *, told: bool) -> str:
+    words = WORDS if told else {**WORDS, "compute": "its steps"}
+    shares = ", ".join(f"{words[each]} {fmt.share(part)}" for each, part in sorted(found.items(), key=lambda i: -i[1]))
+    return f"Shares of the training time: {shares}."
 
 
 def _of_trees(record: Mapping[str, Any]) -> list[str]:

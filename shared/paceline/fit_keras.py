@@ -142,6 +142,9 @@ def fit(
     _check_alike(epochs, {"training": train, "validation": validation})
     training = Training(model, course, train, validation, epochs=epochs, stage=stage, run=run, spread=spread)
     course, pace = training.course, run.pace
+    if run.examine is not None:
+        with distribute.over(model, spread):
+            run.examine(epochs, model, train)
     if pace is not None and pace.ceiling is not None and spread.hosts > 1:
         raise PacelineError(
             f"{pace.ceiling.asked} was given to {spread.hosts} hosts, which would not end at the same step.",

@@ -37,6 +37,7 @@ def prepare(record: Mapping[str, Any]) -> dict[str, Any]:
         "scores",
         "training",
         "benchmarks",
+        "step_times",
         "data_sizes",
     ):
         known[key] = known[key] if isinstance(known.get(key), dict) else {}
