@@ -113,8 +113,19 @@ def test_the_evidence_holds_arithmetic_against_the_ceiling() -> None:
     """100 steps of 9 GFLOP in 10.1 s are 89 GFLOP/s of 100."""
     (row,) = explain.rows(record(train=10.0, input_wait=0.1, steps=100, flops=9e9), MACHINE)
     assert pytest.approx(89.1, abs=0.1) == row["gflops"]
-    assert "89 %" == row["of_the_ceiling"]
+    assert "89 % of 100, matrix product" == row["of_the_ceiling"]
     assert 1.0 == row["peak_memory_gb"]
+
+
+def test_a_network_with_convolutions_is_held_against_what_the_machine_manages_of_them() -> None:
+    """At 30 GFLOP/s of convolution, 100 steps of 1.5 GFLOP take half of ten seconds; matrix products would 1.5 s."""
+    known = record(train=9.9, input_wait=0.1, steps=100, flops=1.5e9)
+    known["training"]["fit"]["convolutions"] = True
+    machine = MACHINE | {"convolution_gflops": 30.0}
+    assert pytest.approx(0.5) == explain.shares(known, machine)["compute"]
+    assert "at this machine's ceiling for convolution its arithmetic takes 50 %" in explain.verdict(known, machine)[0]
+    assert "50 % of 30.0, convolution" == explain.rows(known, machine)[0]["of_the_ceiling"]
+    assert pytest.approx(0.15) == explain.shares(known, MACHINE)["compute"]
 
 
 def test_a_record_without_training_says_nothing() -> None:

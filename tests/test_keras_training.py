@@ -528,6 +528,7 @@ def test_the_facts_are_in_the_record(open_run: Callable[..., Run]) -> None:
     assert facts["input_examples_per_second"] > 0
     assert facts["compile_seconds"] > 0
     assert facts["flops_per_step"] > 2 * 3 * 8 * (6 * 8 + 8)  # forward and backward of the products, 8 rows
+    assert facts["convolutions"] is False
     assert facts["peak_memory_bytes"] > 1e8
     assert facts["peak_device_memory_bytes"] is None
 

@@ -8,7 +8,7 @@ either nothing is said of it. Pure functions of a record and a machine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from paceline import step_times
@@ -42,18 +42,14 @@ def shares(record: Mapping[str, Any], machine: Mapping[str, float] | None = None
         return {}
     if (record.get("history") or {}).get("step_unit") == "round":
         return {"trees": 1.0}
-    trainings = [each for each in (record.get("training") or {}).values() if isinstance(each, Mapping)]
-    known = machine or {}
+    trainings, known = _trainings(record), machine or {}
     steps = sum(_number(each.get("steps")) for each in trainings)
     launch = min(seconds["train"], _per(LAUNCHES_PER_STEP * steps, known.get("launches_per_second")))
     times = step_times.of_record(record)
     if times is not None and (of_step := step_times.launch_seconds(times)) is not None:
         launch = seconds["train"] * of_step / times.step
-    flops = sum(_number(each.get("steps")) * _number(each.get("flops_per_step")) for each in trainings)
     left = seconds["train"] - launch
-    arithmetic = (
-        min(left, _per(1e-9 * flops, known.get("matmul_gflops"))) if flops and known.get("matmul_gflops") else left
-    )
+    arithmetic = min(left, _arithmetic_seconds(trainings, known)) if _priced(record, machine) else left
     found = {
         "compute": arithmetic,
         "memory": left - arithmetic,
@@ -79,13 +75,27 @@ def rows(record: Mapping[str, Any], machine: Mapping[str, float] | None = None) 
         if rate and batch and each.get("flops_per_step"):
             gflops = 1e-9 * _number(each["flops_per_step"]) * rate * _number(each.get("micro_batches") or 1) / batch
             row["gflops"] = gflops
-            if known.get("matmul_gflops"):
-                row["of_the_ceiling"] = fmt.share(min(1.0, gflops / known["matmul_gflops"]))
+            name, most = ceiling(known, convolutions=bool(each.get("convolutions")))
+            if most:
+                row["of_the_ceiling"] = f"{fmt.share(min(1.0, gflops / most))} of {fmt.number(most)}, {name}"
         row["compile_seconds"] = each.get("compile_seconds")
         memory = each.get("peak_device_memory_bytes") or each.get("peak_memory_bytes")
         row["peak_memory_gb"] = _number(memory) / 2**30 if memory else None
         found.append({key: value for key, value in row.items() if value is not None})
     return found
+
+
+def ceiling(machine: Mapping[str, float], *, convolutions: bool) -> tuple[str, float]:
+    """Return what the machine manages at most, GFLOP/s, and of which operation: 0 where that was not measured.
+
+    A network with convolutions spends its operations in them, and many a machine is slower there than at products.
+
+    >>> ceiling({"matmul_gflops": 100.0, "convolution_gflops": 30.0}, convolutions=True)
+    ('convolution', 30.0)
+    """
+    if convolutions and machine.get("convolution_gflops"):
+        return "convolution", machine["convolution_gflops"]
+    return "matrix product", machine.get("matmul_gflops") or 0.0
 
 
 def verdict(record: Mapping[str, Any], machine: Mapping[str, float] | None = None) -> list[str]:
@@ -109,6 +119,7 @@ def verdict(record: Mapping[str, Any], machine: Mapping[str, float] | None = Non
 def _bound(record: Mapping[str, Any], found: Mapping[str, float], machine: Mapping[str, float] | None) -> list[str]:
     """Say what binds: what the run measured goes before what a probe of its step did, and that before ceilings."""
     name, share = max(found.items(), key=lambda item: item[1])
+    which = ceiling(machine or {}, convolutions=any(each.get("convolutions") for each in _trainings(record)))[0]
     waited = f"it waited for batches {fmt.share(found.get('input', 0.0))} of the training time"
     if name == "input":
         return [
@@ -135,12 +146,12 @@ def _bound(record: Mapping[str, Any], found: Mapping[str, float], machine: Mappi
         ]
     if name == "compute":
         return [
-            f"It is compute-bound: at the ceiling measured on this machine its arithmetic takes {fmt.share(share)} of "
+            f"It is compute-bound: at this machine's ceiling for {which} its arithmetic takes {fmt.share(share)} of "
             f"the training time, and {waited}.",
             "A smaller model or image, less precision or a faster device would help; more input threads would not.",
         ]
     return [
-        f"It is bound neither by input nor by arithmetic: {waited}, and at the ceiling measured on this machine its "
+        f"It is bound neither by input nor by arithmetic: {waited}, and at this machine's ceiling for {which} its "
         f"arithmetic takes {fmt.share(found.get('compute', 0.0))}.",
         "It moves memory or launches operations; which of them is not known: the command levers measures it.",
     ]
@@ -148,8 +159,23 @@ def _bound(record: Mapping[str, Any], found: Mapping[str, float], machine: Mappi
 
 def _priced(record: Mapping[str, Any], machine: Mapping[str, float] | None) -> bool:
     """Tell whether arithmetic could be held against a ceiling."""
-    trainings = [each for each in (record.get("training") or {}).values() if isinstance(each, Mapping)]
-    return bool((machine or {}).get("matmul_gflops")) and any(_number(each.get("flops_per_step")) for each in trainings)
+    return _arithmetic_seconds(_trainings(record), machine or {}) > 0
+
+
+def _arithmetic_seconds(trainings: Sequence[Mapping[str, Any]], machine: Mapping[str, float]) -> float:
+    """Return what the trainings' operations take at the ceilings of the machine; 0 where either is not known."""
+    return sum(
+        1e-9
+        * _per(
+            _number(each.get("steps")) * _number(each.get("flops_per_step")),
+            ceiling(machine, convolutions=bool(each.get("convolutions")))[1],
+        )
+        for each in trainings
+    )
+
+
+def _trainings(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [each for each in (record.get("training") or {}).values() if isinstance(each, Mapping)]
 
 
 def _evidence(found: Mapping[str, float], *, told: bool) -> str:

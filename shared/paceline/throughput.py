@@ -32,8 +32,9 @@ def facts(
     Returns:
         `steps`, `batch_size` (of an update), `micro_batches`, `rollbacks`, `examples_per_second` (None without a step
         that did not compile), `input_examples_per_second` (what the making of batches could give at most),
-        `compile_seconds`, `parameters`, `trainable_parameters`, `flops_per_step` (None where the backend does not
-        tell), `peak_memory_bytes` (of the process, until now), `peak_device_memory_bytes` (None on a CPU).
+        `compile_seconds`, `parameters`, `trainable_parameters`, `convolutions` (whether it has any), `flops_per_step`
+        (None where the backend does not tell), `peak_memory_bytes` (of the process, until now),
+        `peak_device_memory_bytes` (None on a CPU).
     """
     seconds = spans.get("train", 0.0) + spans.get("input_wait", 0.0)
     counted = steps - compiled_steps
@@ -47,6 +48,7 @@ def facts(
         "compile_seconds": sum(each for name, each in spans.items() if name.partition("/")[0] == "compile"),
         "parameters": model.count_params(),
         "trainable_parameters": trainable_parameters(model),
+        "convolutions": any(len(variable.shape) >= 4 for variable in model.weights),  # their kernels
         "flops_per_step": flops_per_step(model, train),
         "peak_memory_bytes": peak_memory_bytes(),
         "peak_device_memory_bytes": peak_device_memory_bytes(),
