@@ -128,6 +128,15 @@ def test_a_network_with_convolutions_is_held_against_what_the_machine_manages_of
     assert pytest.approx(0.15) == explain.shares(known, MACHINE)["compute"]
 
 
+def test_the_device_is_idle_while_it_waits_for_input_and_callbacks() -> None:
+    """Their shares of the training's time and their sum; of a GPU also what its driver saw."""
+    known = record(train=8.0, input_wait=1.5, steps=100, callbacks=0.5)
+    known["hardware"] = {"gpu_use": [{"gpu": 0, "mean_utilisation": 0.75}, "odd"]}
+    assert ["15 %", "5.0 %", "20 %", "25 %"] == [row["share"] for row in explain.idle(known)]
+    assert "GPU 0 by its driver, of the whole run" == explain.idle(known)[-1]["device_idle"]
+    assert [] == explain.idle({"phases": {"train": 1.0}, "history": {"step_unit": "round"}})
+
+
 def test_a_record_without_training_says_nothing() -> None:
     """Of a run that failed early there is nothing to explain."""
     assert [] == explain.verdict({})

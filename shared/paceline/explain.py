@@ -79,10 +79,31 @@ def rows(record: Mapping[str, Any], machine: Mapping[str, float] | None = None) 
             if most:
                 row["of_the_ceiling"] = f"{fmt.share(min(1.0, gflops / most))} of {fmt.number(most)}, {name}"
         row["compile_seconds"] = each.get("compile_seconds")
+        row["recompilations"] = each.get("recompilations")
         memory = each.get("peak_device_memory_bytes") or each.get("peak_memory_bytes")
         row["peak_memory_gb"] = _number(memory) / 2**30 if memory else None
         found.append({key: value for key, value in row.items() if value is not None})
     return found
+
+
+def idle(record: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return in what shares of the time the device had nothing to compute, as rows; empty where nothing is known.
+
+    What is known of every network's training is the wait for batches and the time of callbacks; of a GPU also what its
+    driver saw, over the whole run.
+    """
+    found = shares(record)
+    rows = []
+    if found and "trees" not in found:
+        waits = {"waiting for input": found.get("input", 0.0), "callbacks": found.get("host", 0.0)}
+        rows = [{"device_idle": name, "share": fmt.share(share)} for name, share in waits.items()]
+        rows.append({"device_idle": "both, of the training's time", "share": fmt.share(sum(waits.values()))})
+    gpus = (record.get("hardware") or {}).get("gpu_use")
+    for each in gpus if isinstance(gpus, list) else []:
+        if isinstance(each, Mapping) and fmt.is_number(each.get("mean_utilisation")):
+            of_driver = fmt.share(min(1.0, max(0.0, 1 - each["mean_utilisation"])))
+            rows.append({"device_idle": f"GPU {each.get('gpu')} by its driver, of the whole run", "share": of_driver})
+    return rows
 
 
 def ceiling(machine: Mapping[str, float], *, convolutions: bool) -> tuple[str, float]:
@@ -113,6 +134,7 @@ def verdict(record: Mapping[str, Any], machine: Mapping[str, float] | None = Non
         sentences.append(
             f"Compiling took {fmt.duration(compiled)} over {stages} {'training' if stages == 1 else 'trainings'}."
         )
+    sentences.append("No callback waits for the device in a step: they act between epochs and blocks of steps.")
     return sentences
 
 

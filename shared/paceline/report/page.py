@@ -149,7 +149,12 @@ def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], u
         ledger_bar=strips.share_bar(ledger["shares"], "ledger"),
         sessions=sections.sessions(record),
         why=why,
-        why_tables=sections.tables({"what each training managed": explain.rows(record, record.get("benchmarks"))}),
+        why_tables=sections.tables(
+            {
+                "what each training managed": explain.rows(record, record.get("benchmarks")),
+                "when the device had nothing to do": explain.idle(record),
+            }
+        ),
         predicted=predicted.sentences(record),
         predicted_tables=sections.tables(predicted.tables(record)),
         levers=_levers(record),
