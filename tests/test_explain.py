@@ -137,6 +137,17 @@ def test_the_device_is_idle_while_it_waits_for_input_and_callbacks() -> None:
     assert [] == explain.idle({"phases": {"train": 1.0}, "history": {"step_unit": "round"}})
 
 
+def test_boosting_has_its_figures_too() -> None:
+    """Rows a second and the size of what was trained; a session without a second round has no rate."""
+    facts = {"steps": 90, "rows": 1000, "features": 8, "max_depth": 3, "examples_per_second": 5e4}
+    (row,) = explain.rows({"training": {"fit": facts | {"peak_memory_bytes": 2**29}}})
+    assert {"training": "fit", "examples_per_second": 5e4, "rows": 1000, "features": 8, "max_depth": 3} | {
+        "rounds": 90,
+        "peak_memory_gb": 0.5,
+    } == row
+    assert "examples_per_second" not in explain.rows({"training": {"fit": facts | {"examples_per_second": None}}})[0]
+
+
 def test_a_record_without_training_says_nothing() -> None:
     """Of a run that failed early there is nothing to explain."""
     assert [] == explain.verdict({})

@@ -70,7 +70,10 @@ def rows(record: Mapping[str, Any], machine: Mapping[str, float] | None = None) 
             "training": stage,
             "examples_per_second": each.get("examples_per_second"),
             "input_could_give": each.get("input_examples_per_second"),
+            **{name: each.get(name) for name in ("rows", "features", "max_depth")},  # of boosting
         }
+        if each.get("rows"):
+            row["rounds"] = each.get("steps")
         rate, batch = _number(each.get("examples_per_second")), _number(each.get("batch_size"))
         if rate and batch and each.get("flops_per_step"):
             gflops = 1e-9 * _number(each["flops_per_step"]) * rate * _number(each.get("micro_batches") or 1) / batch

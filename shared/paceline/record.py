@@ -58,7 +58,7 @@ class Run:
             where a probe of levers looks at them. None: nobody does.
         budget: what a ceiling on the wall time changed: `seconds`, `asked`, `changed`, and by training what fitted.
         history: how training went; `fit_xgboost` and `fit_keras` fill it.
-        training: what each training of a network managed, by stage; see `throughput.facts`.
+        training: what each training managed, by stage; see `throughput.facts`, of boosting `fit_xgboost`.
         surroundings: what the report says beside the run: its machine, time-savers, other sizes and machines.
         figures: the domain's own charts for the report (see `report.figure`).
         warnings: sentences that the reader of the report must see.

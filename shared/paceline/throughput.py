@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paceline import device
-from paceline.batches import Batches
 from paceline.recovery import Recovery
+
+if TYPE_CHECKING:  # it imports Keras, and boosting asks here for its memory
+    from paceline.batches import Batches
 
 
 def facts(
