@@ -166,6 +166,12 @@ def full_record(folder: Path) -> dict[str, Any]:
             **{"p75_seconds": 83.0, "p90_seconds": 88.5, "p95_seconds": 92.0},
             "made_after_seconds": 12.0,
             "phases": {"setup": 9.4, "training": 55.0, "validation": 6.1, "checkpoint": 0.4, "finalise": 8.1},
+            "stage": run.history["stage"],
+            "stopping": {
+                "abstains": "",
+                "end": {"p10": 150.4, "p50": 171.0, "p90": 188.0},
+                "kept": {"p10": 100.0, "p50": 121.0, "p90": 138.0},
+            },
             "baselines": {"progress_bar": 101.0, "first_epoch": 124.0, "mean_step": 66.0},
             "history": {"runs": 31, "median_error": 0.04, "bias": -0.013, "inside_90": 0.9},
         }
@@ -194,6 +200,17 @@ def surroundings() -> dict[str, Any]:
         "benchmarks": {"matmul_gflops": 106.0, "launches_per_second": 9000.0},
         "levers": [common | bins | {"risk": "rare amounts fall together"}, common | penalty | trained],
         "levers_score": "average_precision",
+        "study": {
+            "name": "study",
+            "report": "../../tune/study/report.html",
+            "trials": 12,
+            "time_by_trial_state": [
+                {"ended": "complete", "trials": 9, "seconds": 300.0, "share_of_time": 0.75},
+                {"ended": "pruned", "trials": 3, "seconds": 100.0, "share_of_time": 0.25},
+            ],
+            "saved_by_pruning_seconds": 83.0,
+            "sampler": "tpe",
+        },
         "what_if": [
             {"what_if": "2 × the rows", **row, "cost": "-", "known_by": "this machine"},
             {"what_if": "AWS g6.xlarge (NVIDIA L4)", **row, "cost": "0.029 USD", "known_by": "data sheet"},

@@ -88,6 +88,7 @@ def test_a_full_report_is_sound_and_has_every_section(record: dict[str, Any]) ->
         "Why it took that long",
         "Predicted and actual",
         "What would make it shorter",
+        "How its settings were found",
         "Other sizes, other machines",
         "How it learned",
         "How good it is",

@@ -24,6 +24,7 @@ from paceline.report import (
     scale,
     sections,
     strips,
+    study,
     svg,
     time_savers,
 )
@@ -143,7 +144,7 @@ def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], u
         title=fmt.clip(str(record.get("run") or "Run"), 120),
         status=str(record.get("status") or ""),
         headline=sections.headline(record),
-        verdict=" ".join([*sections.verdict(record), *_bound(why)]),
+        verdict=" ".join([*sections.verdict(record), *_bound(why), *_best_lever(record)]),
         warnings=sections.warnings(record),
         ledger=ledger,
         ledger_bar=strips.share_bar(ledger["shares"], "ledger"),
@@ -159,6 +160,7 @@ def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], u
         predicted_tables=sections.tables(predicted.tables(record)),
         levers=_levers(record),
         data_sizes=_data_sizes(record),
+        study=_study(record),
         what_if=sections.tables({"the same project under other conditions": record.get("what_if") or []}),
         history=history,
         diagnosis=curves.diagnosis(history),
@@ -190,6 +192,27 @@ def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], u
 def _bound(why: Sequence[str]) -> list[str]:
     """What the training is bound by, without the evidence, which has a section of its own."""
     return [f"{sentence.partition(':')[0].rstrip('.')}." for sentence in why[:1]]
+
+
+def _best_lever(record: Mapping[str, Any]) -> list[str]:
+    """What of the measured time-savers would make it shorter by most, where one surely would."""
+    try:
+        best = time_savers.best(record.get("levers") or [])
+        return [f"The best time-saver measured here: {time_savers.named(best)}."] if best else []
+    except (KeyError, TypeError, ValueError, AttributeError):  # rows that somebody edited
+        return []
+
+
+def _study(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The search that found the run's settings; empty where they come from none."""
+    found = record.get("study")
+    if not found:
+        return {}
+    try:
+        tables = sections.tables({"time by how trials ended": study.table(found)})
+        return {"sentence": study.sentence(found), "tables": tables, "link": study.link(found)}
+    except (KeyError, TypeError, ValueError, AttributeError):  # a record that somebody edited
+        return {}
 
 
 def _levers(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ def prepare(record: Mapping[str, Any]) -> dict[str, Any]:
         "training",
         "benchmarks",
         "step_times",
+        "study",
         "data_sizes",
     ):
         known[key] = known[key] if isinstance(known.get(key), dict) else {}
