@@ -16,6 +16,7 @@ from paceline import atomic, explain
 from paceline.redact import redact
 from paceline.report import (
     comparison,
+    complexity,
     curves,
     data_sizes,
     figure,
@@ -68,15 +69,14 @@ def compare(records: Sequence[Mapping[str, Any]]) -> str:
     scored = [{row["key"]: row for row in _scores(run)} for run in runs]
     longest = max((sections.wall_seconds(run) for run in runs), default=0.0)
     quality = comparison.time_to_quality(runs)
+    letters = comparison.letters(len(runs))
+    charts = [*comparison.charts(runs), *complexity.charts(letters, runs)]
     return _page(
         "compare.html.jinja",
         title=f"{len(runs)} runs side by side",
-        names=[
-            f"{letter}: {fmt.clip(str(run.get('run', '')), 60)}"
-            for letter, run in zip(comparison.letters(len(runs)), runs, strict=True)
-        ],
+        names=[f"{letter}: {fmt.clip(str(run.get('run', '')), 60)}" for letter, run in zip(letters, runs, strict=True)],
         quality=quality | {"texts": [fmt.duration(seconds) for seconds in quality["seconds"]]} if quality else None,
-        figures=[_drawn(spec, f"figure-{place}") for place, spec in enumerate(comparison.charts(runs))],
+        figures=[_drawn(spec, f"figure-{place}") for place, spec in enumerate(charts)],
         status=[str(run.get("status", "")) for run in runs],
         started=[fmt.moment(run.get("started_at")) for run in runs],
         wall=[fmt.duration(sections.wall_seconds(run)) for run in runs],
@@ -94,12 +94,14 @@ def index(records: Sequence[Mapping[str, Any]]) -> str:
     runs = sorted(
         (sections.prepare(record) for record in records), key=lambda run: str(run.get("started_at")), reverse=True
     )
+    letters = comparison.letters(len(runs))
+    figures = [_drawn(spec, f"figure-{place}") for place, spec in enumerate(complexity.charts(letters, runs))]
     rows = []
-    for run in runs:
+    for letter, run in zip(letters, runs, strict=True):
         name, score = sections.leading_score(run)
         rows.append(
             {
-                "name": fmt.clip(str(run.get("run", "")), 80),
+                "name": f"{f'{letter}: ' if figures else ''}{fmt.clip(str(run.get('run', '')), 80)}",
                 "link": f"{urllib.parse.quote(str(run.get('run', '')), safe='')}/report.html",
                 "started": fmt.moment(run.get("started_at")),
                 "status": str(run.get("status", "")),
@@ -108,7 +110,7 @@ def index(records: Sequence[Mapping[str, Any]]) -> str:
                 "interval": sections.interval_text(score),
             }
         )
-    return _page("index.html.jinja", title="Runs", rows=rows)
+    return _page("index.html.jinja", title="Runs", rows=rows, figures=figures)
 
 
 def sheet(
