@@ -112,8 +112,8 @@ def test_boosting_is_divided_into_trees_scoring_and_binning() -> None:
 def test_the_evidence_holds_arithmetic_against_the_ceiling() -> None:
     """100 steps of 9 GFLOP in 10.1 s are 89 GFLOP/s of 100."""
     (row,) = explain.rows(record(train=10.0, input_wait=0.1, steps=100, flops=9e9), MACHINE)
-    assert pytest.approx(89.1, abs=0.1) == row["gflops"]
-    assert "89 % of 100, matrix product" == row["of_the_ceiling"]
+    assert pytest.approx(89.1, abs=0.1) == row["gflop_per_second"]
+    assert "89 % of 100 (matrix product)" == row["of_the_ceiling"]
     assert 1.0 == row["peak_memory_gb"]
 
 
@@ -124,7 +124,7 @@ def test_a_network_with_convolutions_is_held_against_what_the_machine_manages_of
     machine = MACHINE | {"convolution_gflops": 30.0}
     assert pytest.approx(0.5) == explain.shares(known, machine)["compute"]
     assert "at this machine's ceiling for convolution its arithmetic takes 50 %" in explain.verdict(known, machine)[0]
-    assert "50 % of 30.0, convolution" == explain.rows(known, machine)[0]["of_the_ceiling"]
+    assert "50 % of 30.0 (convolution)" == explain.rows(known, machine)[0]["of_the_ceiling"]
     assert pytest.approx(0.15) == explain.shares(known, MACHINE)["compute"]
 
 

@@ -77,10 +77,10 @@ def rows(record: Mapping[str, Any], machine: Mapping[str, float] | None = None) 
         rate, batch = _number(each.get("examples_per_second")), _number(each.get("batch_size"))
         if rate and batch and each.get("flops_per_step"):
             gflops = 1e-9 * _number(each["flops_per_step"]) * rate * _number(each.get("micro_batches") or 1) / batch
-            row["gflops"] = gflops
+            row["gflop_per_second"] = gflops
             name, most = ceiling(known, convolutions=bool(each.get("convolutions")))
             if most:
-                row["of_the_ceiling"] = f"{fmt.share(min(1.0, gflops / most))} of {fmt.number(most)}, {name}"
+                row["of_the_ceiling"] = f"{fmt.share(min(1.0, gflops / most))} of {fmt.number(most)} ({name})"
         row["compile_seconds"] = each.get("compile_seconds")
         row["recompilations"] = each.get("recompilations")
         memory = each.get("peak_device_memory_bytes") or each.get("peak_memory_bytes")

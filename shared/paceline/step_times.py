@@ -1,7 +1,7 @@
 """What a training step waits for, by the differential method: loader alone, step alone, both together, a small step.
 
 What loading adds to a step on a repeated batch is input. A step on fewer rows tells what of a step does not depend on
-them: launching it, Python around it, updating the weights. The rest is arithmetic on the rows. Pure functions of the
+them: launching it, Python around it, updating the weights. The rest is work on the rows. Pure functions of the
 times; `levers.step_probe` measures them.
 """
 
@@ -87,12 +87,12 @@ def verdict(times: StepTimes) -> list[str]:
             "Larger batches or several steps per execution would help; fewer rows or a smaller image would not",
         ),
         "compute": (
-            f"It is compute-bound: arithmetic on the rows is {fmt.share(found['compute'])} of a step",
+            f"It is compute-bound: work on the rows is {fmt.share(found['compute'])} of a step",
             "A smaller model or image, less precision or a faster device would help; more input threads would not",
         ),
         "not input": (
             f"It is not input-bound: waiting for batches is {fmt.share(found['input'])} of a step",
-            "Whether it is arithmetic or launching was not told apart, for the batch is too small to be divided",
+            "Whether it is work on the rows or launching was not told apart, for the batch is too small to be divided",
         ),
     }[bound]
     return [f"{text}.", f"{remedy}.", figures(times)]

@@ -14,7 +14,7 @@ def test_the_search_is_told_with_its_time_by_trial_state(record: dict[str, Any])
     """How many trials in what time, what pruning saved, and the way to the report of the search."""
     page = report.render(record)
     assert "They are the best of 12 trials of the search &#39;study&#39;, which took 6\u00a0min 40\u00a0s." in page
-    assert "Pruning saved 1\u00a0min 23\u00a0s of it." in page
+    assert "Pruning saved 1\u00a0min 23\u00a0s." in page
     assert '<a href="../../tune/study/report.html">' in page
     assert ["75 %", "25 %"] == [row["share of time"] for row in study.table(record["study"])]
 

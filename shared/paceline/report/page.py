@@ -154,7 +154,10 @@ def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], u
         why=why,
         why_tables=sections.tables(
             {
-                "what each training managed": explain.rows(record, record.get("benchmarks")),
+                "what each training managed": {
+                    str(row["training"]): {name: value for name, value in row.items() if name != "training"}
+                    for row in explain.rows(record, record.get("benchmarks"))
+                },
                 "when the device had nothing to do": explain.idle(record),
             }
         ),

@@ -16,7 +16,7 @@ def sentence(found: Mapping[str, Any]) -> str:
     spent = fmt.duration(sum(row["seconds"] for row in rows))
     text = f"They are the best of {trials} of the search '{fmt.clip(str(found['name']), 80)}', which took {spent}."
     saved = found.get("saved_by_pruning_seconds")
-    return f"{text} Pruning saved {fmt.duration(saved)} of it." if fmt.is_number(saved) and saved > 0 else text
+    return f"{text} Pruning saved {fmt.duration(saved)}." if fmt.is_number(saved) and saved > 0 else text
 
 
 def table(found: Mapping[str, Any]) -> list[dict[str, Any]]:
