@@ -104,6 +104,51 @@ def process_environment() -> dict[str, str]:
 
 
 @pytest.fixture
+def network_record(record: dict[str, Any]) -> dict[str, Any]:
+    """The record of a network's training, with what a step waits for as `levers` found it."""
+    epochs = history(rounds=24, best=17, seed=1) | {"step_unit": "epoch", "stage": "fit"}
+    facts = {
+        "steps": 5760,
+        "batch_size": 32,
+        "micro_batches": 1,
+        "rollbacks": 0,
+        "examples_per_second": 3520.0,
+        "input_examples_per_second": 21_300.0,
+        "compile_seconds": 0.842,
+        "recompilations": 0,
+        "parameters": 1_204_993,
+        "trainable_parameters": 1_200_001,
+        "convolutions": True,
+        "flops_per_step": 3.1e8,
+        "peak_memory_bytes": 1.9 * 2**30,
+        "peak_device_memory_bytes": None,
+    }
+    times = {"rows": 32, "loader": 0.0015, "step": 0.0088, "together": 0.0091, "small_rows": 8, "small_step": 0.0031}
+    step = {"times": times, "batch_size": 32, "trainable_parameters": 1_200_001, "measured_on": "2026-07-28"}
+    return record | {
+        "run": "20260729T150000Z-medical-resnet18",
+        "started_at": "2026-07-29T15:00:00+00:00",
+        "history": epochs,
+        "model": {"name": "resnet18", "parameters": 1_204_993},
+        "training": {"fit": facts},
+        "benchmarks": {"matmul_gflops": 106.0, "convolution_gflops": 61.0, "launches_per_second": 9000.0},
+        "step_times": step | {"kind": "cpu", "precision": "float32"},
+        "predictions": [
+            record["predictions"][0]
+            | {
+                "stage": "fit",
+                "stopping": {
+                    "abstains": "",
+                    "end": {"p10": 19.2, "p50": 23.0, "p90": 31.0},
+                    "kept": {"p10": 12.0, "p50": 16.0, "p90": 24.0},
+                },
+            }
+        ],
+        "levers": [],
+    }
+
+
+@pytest.fixture
 def bare_record() -> Callable[..., dict[str, Any]]:
     """A record with nothing in it but what is given."""
 
@@ -157,6 +202,8 @@ def full_record(folder: Path) -> dict[str, Any]:
         "decision": {"rule": "cost", "threshold": 0.083, "alerts_per_day": 41.3},
     }
     run.history = history()
+    facts = {"steps": 182, "rows": 117_240, "features": 15, "max_depth": 5, "examples_per_second": 411_000.0}
+    run.training = {"train": facts | {"peak_memory_bytes": 1.4 * 2**30}}
     run.scores = scores()
     run.figures = figures()
     run.predictions = [
@@ -166,6 +213,12 @@ def full_record(folder: Path) -> dict[str, Any]:
             **{"p75_seconds": 83.0, "p90_seconds": 88.5, "p95_seconds": 92.0},
             "made_after_seconds": 12.0,
             "phases": {"setup": 9.4, "training": 55.0, "validation": 6.1, "checkpoint": 0.4, "finalise": 8.1},
+            "stage": run.history["stage"],
+            "stopping": {
+                "abstains": "",
+                "end": {"p10": 150.4, "p50": 171.0, "p90": 188.0},
+                "kept": {"p10": 100.0, "p50": 121.0, "p90": 138.0},
+            },
             "baselines": {"progress_bar": 101.0, "first_epoch": 124.0, "mean_step": 66.0},
             "history": {"runs": 31, "median_error": 0.04, "bias": -0.013, "inside_90": 0.9},
         }
@@ -194,6 +247,17 @@ def surroundings() -> dict[str, Any]:
         "benchmarks": {"matmul_gflops": 106.0, "launches_per_second": 9000.0},
         "levers": [common | bins | {"risk": "rare amounts fall together"}, common | penalty | trained],
         "levers_score": "average_precision",
+        "study": {
+            "name": "study",
+            "report": "../../tune/study/report.html",
+            "trials": 12,
+            "time_by_trial_state": [
+                {"ended": "complete", "trials": 9, "seconds": 300.0, "share_of_time": 0.75},
+                {"ended": "pruned", "trials": 3, "seconds": 100.0, "share_of_time": 0.25},
+            ],
+            "saved_by_pruning_seconds": 83.0,
+            "sampler": "tpe",
+        },
         "what_if": [
             {"what_if": "2 × the rows", **row, "cost": "-", "known_by": "this machine"},
             {"what_if": "AWS g6.xlarge (NVIDIA L4)", **row, "cost": "0.029 USD", "known_by": "data sheet"},

@@ -52,3 +52,19 @@ def test_where_nothing_can_be_kept_nothing_is_settled(monkeypatch: pytest.Monkey
     monkeypatch.setenv("PACELINE_CACHE", str(tmp_path / "file"))
     assert "" == compilation.keep_programs("jax")
     assert getattr(jax.config, FOLDER) is None
+
+
+def test_training_steps_are_counted_by_their_name() -> None:
+    """Each shape is compiled once; other programs do not count; other backends do not tell."""
+
+    def train_step(x: jax.Array) -> jax.Array:
+        return 2 * x
+
+    before = compilation.training_steps_compiled("jax")
+    assert before is not None
+    step = jax.jit(train_step)
+    for rows in (3, 3, 4):
+        step(jax.numpy.ones(rows))
+    jax.jit(lambda x: 3 * x)(jax.numpy.ones(5))
+    assert before + 2 == compilation.training_steps_compiled("jax")
+    assert compilation.training_steps_compiled("torch") is None

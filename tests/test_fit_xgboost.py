@@ -483,3 +483,16 @@ def test_bins_are_made_on_the_gpu_where_the_rows_fit(
     made = fit_xgboost.matrix(X, np.arange(60) % 2, replace(CPU, kind=kind), max_bin=16)
     assert (60, 4) == (made.num_row(), made.num_col())
     assert [X.nbytes] * copies == cupy.copied
+
+
+def test_what_a_training_managed_is_in_the_record(fit: Fit, open_run: Callable[..., Run]) -> None:
+    """Rounds, the size of the data and of a tree, rows a second, and memory, by the training's name."""
+    run = open_run()
+    fit(run, PLAIN, rounds=12)
+    facts = run.training["select"]
+    assert (12, 600, 8, 3) == tuple(facts[name] for name in ("steps", "rows", "features", "max_depth"))
+    assert facts["examples_per_second"] > 600
+    assert facts["peak_memory_bytes"] > 1e7
+    again = open_run(run.folder)
+    fit(again, PLAIN, rounds=12)
+    assert {} == again.training, "a session that had nothing left to do managed nothing"

@@ -528,8 +528,23 @@ def test_the_facts_are_in_the_record(open_run: Callable[..., Run]) -> None:
     assert facts["input_examples_per_second"] > 0
     assert facts["compile_seconds"] > 0
     assert facts["flops_per_step"] > 2 * 3 * 8 * (6 * 8 + 8)  # forward and backward of the products, 8 rows
+    assert facts["convolutions"] is False
+    assert 0 == facts["recompilations"]
     assert facts["peak_memory_bytes"] > 1e8
     assert facts["peak_device_memory_bytes"] is None
+
+
+def test_a_step_that_is_compiled_again_is_a_warning(open_run: Callable[..., Run]) -> None:
+    """Here by batches of two types; the warning names the training and what does it."""
+
+    def of_two_types(x: np.ndarray, y: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return (x.astype("int32") if generator.random() < 0.5 else x), y
+
+    run = open_run()
+    fit(build(Recipe()), run, augment=of_two_types)
+    assert 1 == run.training["select"]["recompilations"]
+    (warning,) = run.warnings
+    assert "training 'select' was compiled 1 time more than expected: batches" in warning
 
 
 def test_a_time_budget_shortens_training_and_its_schedule(open_run: Callable[..., Run]) -> None:

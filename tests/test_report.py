@@ -88,6 +88,7 @@ def test_a_full_report_is_sound_and_has_every_section(record: dict[str, Any]) ->
         "Why it took that long",
         "Predicted and actual",
         "What would make it shorter",
+        "How its settings were found",
         "Other sizes, other machines",
         "How it learned",
         "How good it is",
@@ -234,10 +235,23 @@ def contrast(first: str, second: str) -> float:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 @pytest.mark.slow
-@pytest.mark.parametrize(("width", "dark"), [(1100, False), (1100, True), (390, False)])
-def test_a_browser_shows_the_page(record: dict[str, Any], tmp_path: Path, width: int, dark: bool) -> None:
+@pytest.mark.parametrize(
+    ("kind", "width", "dark"),
+    [
+        ("boosting", 1100, False),
+        ("boosting", 1100, True),
+        ("boosting", 390, False),
+        ("network", 1100, True),
+        ("network", 390, False),
+        ("comparison", 1100, False),
+        ("index", 390, True),
+    ],
+)
+def test_a_browser_shows_the_page(
+    record: dict[str, Any], network_record: dict[str, Any], tmp_path: Path, kind: str, width: int, dark: bool
+) -> None:
     """Chromium draws it without an error on its console, without any request, in the reader's colours."""
-    (tmp_path / "page.html").write_text(report.render(record), encoding="utf-8")
+    (tmp_path / "page.html").write_text(pages(record, network_record)[kind], encoding="utf-8")
     log = chromium(tmp_path, width=width, dark=dark, height=1600)
     assert "CONSOLE" not in log
     assert requests_of_page(tmp_path) == set()
@@ -246,7 +260,22 @@ def test_a_browser_shows_the_page(record: dict[str, Any], tmp_path: Path, width:
     corner = sum(pixels[0][:3])
     assert (corner < 150) == dark
     drawn = sum(pixels[row] != pixels[0] for row in range(rows))
-    assert drawn > rows / 3
+    assert drawn > rows / 4
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["network", "comparison"])
+def test_a_page_can_be_printed(
+    record: dict[str, Any], network_record: dict[str, Any], tmp_path: Path, kind: str
+) -> None:
+    """On several sheets of paper, without an error."""
+    (tmp_path / "page.html").write_text(pages(record, network_record)[kind], encoding="utf-8")
+    log = chromium(tmp_path, width=1100, dark=False, height=1600, output=f"--print-to-pdf={tmp_path / 'page.pdf'}")
+    assert "CONSOLE" not in log
+    printed = (tmp_path / "page.pdf").read_bytes()
+    assert printed.startswith(b"%PDF-")
+    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 20
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -283,8 +312,26 @@ def test_nothing_is_wider_than_a_phone(record: dict[str, Any], tmp_path: Path) -
     assert edge == []
 
 
-def chromium(folder: Path, *, width: int, dark: bool, height: int) -> str:
-    """Take a screenshot of `page.html` and a log of the network; return what Chromium wrote on standard error."""
+def pages(record: dict[str, Any], network_record: dict[str, Any]) -> dict[str, str]:
+    """Return a page of each kind; in the last two, the network stands beside one of twice its size."""
+    larger, (facts,) = copy.deepcopy(network_record), network_record["training"].values()
+    changed = {"parameters": 2_400_000, "flops_per_step": 6.1e8, "examples_per_second": 1900.0}
+    larger |= {"run": "twice-the-size", "training": {"fit": facts | changed}, "wall_seconds": 131.0}
+    runs = [network_record, larger, record]
+    return {
+        "boosting": report.render(record),
+        "network": report.render(network_record),
+        "comparison": report.compare(runs),
+        "index": report.index(runs),
+    }
+
+
+def chromium(folder: Path, *, width: int, dark: bool, height: int, output: str = "") -> str:
+    """Take a screenshot of `page.html`, or the `output` asked for, and a log of the network.
+
+    Returns:
+        What Chromium wrote on standard error.
+    """
     command = [
         str(CHROMIUM),
         *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
@@ -293,7 +340,7 @@ def chromium(folder: Path, *, width: int, dark: bool, height: int) -> str:
         f"--blink-settings=preferredColorScheme={0 if dark else 1}",
         f"--user-data-dir={folder / 'profile'}",
         f"--log-net-log={folder / 'net.json'}",
-        f"--screenshot={folder / 'shot.png'}",
+        output or f"--screenshot={folder / 'shot.png'}",
         f"--window-size={width},{height}",
         (folder / "page.html").as_uri(),
     ]

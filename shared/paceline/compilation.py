@@ -9,11 +9,15 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections import Counter
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from paceline import atomic, device
 
 SHORTEST_SECONDS = 0.2  # compilations that take less are not worth a file, where `SHORTEST` does not say otherwise
+COMPILED = "/jax/core/compile/backend_compile_duration"  # JAX's event, with the program's name as `fun_name`
 SHORTEST = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"  # JAX's own variable, and in lower case its setting
 
 
@@ -55,3 +59,28 @@ def keep_programs(backend: str) -> str:
     if SHORTEST not in os.environ:
         jax.config.update(SHORTEST.lower(), SHORTEST_SECONDS)
     return str(folder)
+
+
+def training_steps_compiled(backend: str) -> int | None:
+    """Return how many Keras training steps this process has compiled, or read from what is kept; None but for JAX.
+
+    Counted from the first call on: two calls tell what was compiled between them.
+    """
+    if backend != "jax":
+        return None
+    return sum(times for name, times in _programs().items() if "train_step" in name)
+
+
+@cache
+def _programs() -> Counter[str]:
+    """Count the compilations of each program from now on: JAX tells all that listen."""
+    import jax
+
+    found: Counter[str] = Counter()
+
+    def count(event: str, seconds: float, **facts: Any) -> None:
+        if event == COMPILED:
+            found[str(facts.get("fun_name"))] += 1
+
+    jax.monitoring.register_event_duration_secs_listener(count)
+    return found

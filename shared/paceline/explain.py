@@ -1,22 +1,24 @@
 """Why a training takes the time it takes: what its steps wait for, told from what its record holds anyway.
 
-The shares of a step are bounds, not a trace: the wait for input is measured, launches are counted and priced at the
-machine's measured rate, arithmetic is what it would take at the machine's measured ceiling, and the rest moves memory.
-Pure functions of a record and a machine.
+What waits for input and what runs around the steps is measured in every run. What is within the steps is told by the
+times of a step that `levers` measured (see `step_times`); without them arithmetic is what it would take at the
+machine's measured ceiling, launches are counted and priced at its measured rate, and the rest is not known. Without
+either nothing is said of it. Pure functions of a record and a machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from paceline import step_times
 from paceline.report import format as fmt
 
 WORK = ("compute", "memory", "launch", "input", "trees", "host")
 WORDS = {
     "compute": "arithmetic",
-    "memory": "moving memory",
-    "launch": "launching programs",
+    "memory": "moving memory and what is not known",
+    "launch": "launching steps",
     "input": "waiting for input",
     "trees": "gradients and histograms",
     "host": "Python around the steps",
@@ -29,9 +31,9 @@ def shares(record: Mapping[str, Any], machine: Mapping[str, float] | None = None
     """Return the shares of the training phases' time by what they wait for; they sum to 1, and are empty without any.
 
     Args:
-        record: of a run; its `phases` and `training` are read.
+        record: of a run; its `phases`, `training` and `step_times` are read.
         machine: the benchmarks of the machine it ran on, see `machines.BENCHMARKS`; without them arithmetic and memory
-            are one share, `compute`.
+            are one share, `compute`, which holds launching too where `step_times` does not tell.
     """
     phases = record.get("phases") or {}
     seconds = {name: _number(phases.get(name)) for name in ("train", "input_wait", "callbacks")}
@@ -40,13 +42,14 @@ def shares(record: Mapping[str, Any], machine: Mapping[str, float] | None = None
         return {}
     if (record.get("history") or {}).get("step_unit") == "round":
         return {"trees": 1.0}
-    trainings = [each for each in (record.get("training") or {}).values() if isinstance(each, Mapping)]
-    known = machine or {}
+    trainings, known = _trainings(record), machine or {}
     steps = sum(_number(each.get("steps")) for each in trainings)
     launch = min(seconds["train"], _per(LAUNCHES_PER_STEP * steps, known.get("launches_per_second")))
-    flops = sum(_number(each.get("steps")) * _number(each.get("flops_per_step")) for each in trainings)
+    times = step_times.of_record(record)
+    if times is not None and (of_step := step_times.launch_seconds(times)) is not None:
+        launch = seconds["train"] * of_step / times.step
     left = seconds["train"] - launch
-    arithmetic = min(left, _per(1e-9 * flops, known.get("matmul_gflops"))) if flops and known else left
+    arithmetic = min(left, _arithmetic_seconds(trainings, known)) if _priced(record, machine) else left
     found = {
         "compute": arithmetic,
         "memory": left - arithmetic,
@@ -67,18 +70,56 @@ def rows(record: Mapping[str, Any], machine: Mapping[str, float] | None = None) 
             "training": stage,
             "examples_per_second": each.get("examples_per_second"),
             "input_could_give": each.get("input_examples_per_second"),
+            **{name: each.get(name) for name in ("rows", "features", "max_depth")},  # of boosting
         }
+        if each.get("rows"):
+            row["rounds"] = each.get("steps")
         rate, batch = _number(each.get("examples_per_second")), _number(each.get("batch_size"))
         if rate and batch and each.get("flops_per_step"):
             gflops = 1e-9 * _number(each["flops_per_step"]) * rate * _number(each.get("micro_batches") or 1) / batch
-            row["gflops"] = gflops
-            if known.get("matmul_gflops"):
-                row["of_the_ceiling"] = fmt.share(min(1.0, gflops / known["matmul_gflops"]))
+            row["gflop_per_second"] = gflops
+            name, most = ceiling(known, convolutions=bool(each.get("convolutions")))
+            if most:
+                row["of_the_ceiling"] = f"{fmt.share(min(1.0, gflops / most))} of {fmt.number(most)} ({name})"
         row["compile_seconds"] = each.get("compile_seconds")
+        row["recompilations"] = each.get("recompilations")
         memory = each.get("peak_device_memory_bytes") or each.get("peak_memory_bytes")
         row["peak_memory_gb"] = _number(memory) / 2**30 if memory else None
         found.append({key: value for key, value in row.items() if value is not None})
     return found
+
+
+def idle(record: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return in what shares of the time the device had nothing to compute, as rows; empty where nothing is known.
+
+    What is known of every network's training is the wait for batches and the time of callbacks; of a GPU also what its
+    driver saw, over the whole run.
+    """
+    found = shares(record)
+    rows = []
+    if found and "trees" not in found:
+        waits = {"waiting for input": found.get("input", 0.0), "callbacks": found.get("host", 0.0)}
+        rows = [{"device_idle": name, "share": fmt.share(share)} for name, share in waits.items()]
+        rows.append({"device_idle": "both, of the training's time", "share": fmt.share(sum(waits.values()))})
+    gpus = (record.get("hardware") or {}).get("gpu_use")
+    for each in gpus if isinstance(gpus, list) else []:
+        if isinstance(each, Mapping) and fmt.is_number(each.get("mean_utilisation")):
+            of_driver = fmt.share(min(1.0, max(0.0, 1 - each["mean_utilisation"])))
+            rows.append({"device_idle": f"GPU {each.get('gpu')} by its driver, of the whole run", "share": of_driver})
+    return rows
+
+
+def ceiling(machine: Mapping[str, float], *, convolutions: bool) -> tuple[str, float]:
+    """Return what the machine manages at most, GFLOP/s, and of which operation: 0 where that was not measured.
+
+    A network with convolutions spends its operations in them, and many a machine is slower there than at products.
+
+    >>> ceiling({"matmul_gflops": 100.0, "convolution_gflops": 30.0}, convolutions=True)
+    ('convolution', 30.0)
+    """
+    if convolutions and machine.get("convolution_gflops"):
+        return "convolution", machine["convolution_gflops"]
+    return "matrix product", machine.get("matmul_gflops") or 0.0
 
 
 def verdict(record: Mapping[str, Any], machine: Mapping[str, float] | None = None) -> list[str]:
@@ -88,35 +129,84 @@ def verdict(record: Mapping[str, Any], machine: Mapping[str, float] | None = Non
         return []
     if "trees" in found:
         return _of_trees(record)
-    name, share = max(found.items(), key=lambda item: item[1])
-    evidence = ", ".join(
-        f"{WORDS[each]} {fmt.share(part)}" for each, part in sorted(found.items(), key=lambda i: -i[1])
-    )
-    if name == "input":
-        text = f"It is input-bound: {fmt.share(share)} of the training time it waited for batches."
-        remedy = "More input threads, a decoded cache or cheaper augmentation would help; a faster device would not."
-    elif name == "launch" and share >= LEAST_CLEAR:
-        text = f"It is launch-bound: starting its steps alone takes {fmt.share(share)} of the training time."
-        remedy = "Larger batches or several steps per execution would help."
-    elif name == "host":
-        text = f"It is bound by what runs around the steps: {fmt.share(share)} of the training time."
-        remedy = "Fewer or cheaper callbacks would help."
-    elif name == "memory":
-        text = "It is compute-bound, by operations that move memory rather than by matrix products."
-        remedy = (
-            "Its arithmetic alone would take far less; fused operations, larger batches or less precision may help."
-        )
-    else:
-        text = f"It is compute-bound: input made it wait {fmt.share(found.get('input', 0.0))} of the training time."
-        remedy = "A smaller model or image, less precision or a faster device would help; more input threads would not."
-    sentences = [text, remedy, f"Shares of the training time: {evidence}."]
+    told = step_times.of_record(record) is not None or _priced(record, machine)
+    sentences = [*_bound(record, found, machine), _evidence(found, told=told)]
     stages = len(record.get("training") or {})
     phases = record.get("phases") or {}
     if compiled := _number(phases.get("compile")):
         sentences.append(
             f"Compiling took {fmt.duration(compiled)} over {stages} {'training' if stages == 1 else 'trainings'}."
         )
+    sentences.append("No callback waits for the device in a step: they act between epochs and blocks of steps.")
     return sentences
+
+
+def _bound(record: Mapping[str, Any], found: Mapping[str, float], machine: Mapping[str, float] | None) -> list[str]:
+    """Say what binds: what the run measured goes before what a probe of its step did, and that before ceilings."""
+    name, share = max(found.items(), key=lambda item: item[1])
+    which = ceiling(machine or {}, convolutions=any(each.get("convolutions") for each in _trainings(record)))[0]
+    waited = f"it waited for batches {fmt.share(found.get('input', 0.0))} of the training time"
+    if name == "input":
+        return [
+            f"It is input-bound: {waited}.",
+            "More input threads, a decoded cache or cheaper augmentation would help; a faster device would not.",
+        ]
+    if name == "host":
+        return [
+            f"It is bound by what runs around the steps: {fmt.share(share)} of the training time.",
+            "Fewer or cheaper callbacks would help.",
+        ]
+    times = step_times.of_record(record)
+    if times is not None:
+        return [*step_times.verdict(times), f"In this run {waited}."]
+    if name == "launch" and share >= LEAST_CLEAR:
+        return [
+            f"It is launch-bound: starting its steps alone takes {fmt.share(share)} of the training time.",
+            "Larger batches or several steps per execution would help.",
+        ]
+    if not _priced(record, machine):
+        return [
+            f"It is not input-bound: {waited}.",
+            "Whether arithmetic or launching its steps takes the rest is not known: the command levers measures it.",
+        ]
+    if name == "compute":
+        return [
+            f"It is compute-bound: at this machine's ceiling for {which} its arithmetic takes {fmt.share(share)} of "
+            f"the training time, and {waited}.",
+            "A smaller model or image, less precision or a faster device would help; more input threads would not.",
+        ]
+    return [
+        f"It is bound neither by input nor by arithmetic: {waited}, and at this machine's ceiling for {which} its "
+        f"arithmetic takes {fmt.share(found.get('compute', 0.0))}.",
+        "It moves memory or launches operations; which of them is not known: the command levers measures it.",
+    ]
+
+
+def _priced(record: Mapping[str, Any], machine: Mapping[str, float] | None) -> bool:
+    """Tell whether arithmetic could be held against a ceiling."""
+    return _arithmetic_seconds(_trainings(record), machine or {}) > 0
+
+
+def _arithmetic_seconds(trainings: Sequence[Mapping[str, Any]], machine: Mapping[str, float]) -> float:
+    """Return what the trainings' operations take at the ceilings of the machine; 0 where either is not known."""
+    return sum(
+        1e-9
+        * _per(
+            _number(each.get("steps")) * _number(each.get("flops_per_step")),
+            ceiling(machine, convolutions=bool(each.get("convolutions")))[1],
+        )
+        for each in trainings
+    )
+
+
+def _trainings(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [each for each in (record.get("training") or {}).values() if isinstance(each, Mapping)]
+
+
+def _evidence(found: Mapping[str, float], *, told: bool) -> str:
+    words = WORDS if told else {**WORDS, "compute": "its steps"}
+    shares = ", ".join(f"{words[each]} {fmt.share(part)}" for each, part in sorted(found.items(), key=lambda i: -i[1]))
+    return f"Shares of the training time: {shares}."
 
 
 def _of_trees(record: Mapping[str, Any]) -> list[str]:

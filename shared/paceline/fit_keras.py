@@ -146,6 +146,9 @@ def fit(
     _check_alike(epochs, {"training": train, "validation": validation})
     training = Training(model, course, train, validation, epochs=epochs, stage=stage, run=run, spread=spread)
     course, pace = training.course, run.pace
+    if run.examine is not None:
+        with distribute.over(model, spread):
+            run.examine(epochs, model, train)
     if pace is not None and pace.ceiling is not None and spread.hosts > 1:
         raise PacelineError(
             f"{pace.ceiling.asked} was given to {spread.hosts} hosts, which would not end at the same step.",
@@ -156,7 +159,7 @@ def fit(
         pace.begin(stage, course, most=epochs, steps=len(train), validation_steps=validation_steps, trend=STEADY)
     run.training.setdefault(stage, {"trainable_parameters": throughput.trainable_parameters(model)})  # for a prediction
     progress.begin(stage, step=course.step)
-    before = run.clock.spans()
+    before, compiled_before = run.clock.spans(), compilation.training_steps_compiled(keras.backend.backend()) or 0
     with contextlib.ExitStack() as stack:
         if tensorboard and not course.ended:
             training.events = stack.enter_context(contextlib.closing(Events(run.folder, stage)))
@@ -211,13 +214,21 @@ def fit(
     if watch.steps:
         with run.phase("callbacks"):
             spans = {name: seconds - before.get(name, 0.0) for name, seconds in run.clock.spans().items()}
+            compiled = compilation.training_steps_compiled(keras.backend.backend())
+            again = None if compiled is None else max(0, compiled - compiled_before - watch.programs)
             run.training[stage] = throughput.facts(
                 model,
                 train,
                 steps=watch.steps,
                 compiled_steps=watch.compiled_steps,
+                recompilations=again,
                 spans=spans,
                 given_up=training.recovery,
+            )
+        if again:
+            run.warn(
+                f"The step of training '{stage}' was compiled {again} {'time' if again == 1 else 'times'} more than "
+                "expected: batches of several shapes or types do that. Give all the same."
             )
     training.put_kept_weights()
     return Fitted(course.kept(), course.ended)

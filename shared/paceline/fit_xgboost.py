@@ -21,7 +21,7 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from paceline import atomic, budget, checkpoint
+from paceline import atomic, budget, checkpoint, throughput
 from paceline.course import Course
 from paceline.device import Device
 from paceline.errors import PacelineError, Stopped
@@ -160,6 +160,8 @@ def fit(
         run.pace.ended()
     if validation is not None:
         run.history = course.history(stage)
+    if course.step > boosting.first_step:
+        run.training[stage] = boosting.facts()
     kept = boosting.trees_before + course.kept()
     booster = boosting.booster if course.kept() == course.step else boosting.booster[:kept]
     return Fitted(booster, course.kept(), course.ended)
@@ -209,6 +211,7 @@ class _Boosting:
         self.scored = max((row["step"] for row in self.course.rows if f"train_{self.metric}" in row), default=0)
         self.saved_at, self.saved_step = run.clock.elapsed(), self.course.step
         self.first_step = self.course.step  # of this session
+        self.rounds_seconds: list[float] = []  # of this session
         self.ends_at = float("1e9")  # the round below the run's ceiling, where it has one
 
     def _take(self, model: bytes) -> None:
@@ -225,7 +228,8 @@ class _Boosting:
             began = self.run.clock.elapsed()
             self.booster.update(self.train, self.trees_before + course.step)
             course.step += 1
-            self.block.rounds_seconds += self.run.clock.elapsed() - began
+            self.rounds_seconds.append(self.run.clock.elapsed() - began)
+            self.block.rounds_seconds += self.rounds_seconds[-1]
             row: dict[str, Any] = {"step": course.step}
             if self.validation is not None:
                 began = self.run.clock.elapsed()
@@ -260,6 +264,24 @@ class _Boosting:
         self.ends_at = pace.end(course.step)
         if not course.ended and course.step + 1 > self.ends_at:
             course.ended = f"{budget.ENDED}, after {course.step} rounds"
+
+    def facts(self) -> dict[str, Any]:
+        """Return what this session managed, in the form of `throughput.facts`.
+
+        Returns:
+            `steps` (rounds), `rows`, `features`, `max_depth` (None where it is left to XGBoost), `examples_per_second`
+            (rows times rounds, without the first round, which sketches; None where there is no other),
+            `peak_memory_bytes` (of the process, until now).
+        """
+        rows, later = self.train.num_row(), self.rounds_seconds[1:]
+        return {
+            "steps": len(self.rounds_seconds),
+            "rows": rows,
+            "features": self.train.num_col(),
+            "max_depth": self.parameters.get("max_depth"),
+            "examples_per_second": rows * len(later) / sum(later) if sum(later) > 0 else None,
+            "peak_memory_bytes": throughput.peak_memory_bytes(),
+        }
 
     def save(self) -> None:
         """Write a checkpoint and the run record as it stands."""

@@ -58,6 +58,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
         self.signal_at: float | None = None
         self.open: int | None = None  # the span of the compilation, or of the validation, under way
         self.steps = self.compiled_steps = 0  # of training, in this session
+        self.programs = 0  # of training steps, that are to be compiled in it
         self.step = -1  # of the epoch under way; -1 between epochs
         self.done = float(training.course.step)  # epochs; one that was cut counts as the part that it was
         self.ends_at = float(training.epochs)
@@ -68,6 +69,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc] # Keras publishes n
     def uncompiled(self) -> None:
         """Say that the next step of each kind is compiled."""
         self.trained = self.validated = False
+        self.programs += 1
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Put the batches in the epoch's order."""

@@ -321,6 +321,7 @@ class Pace:
         made = {
             "kind": kind,
             "of": engine,
+            "stage": self.stage,
             "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "made_after_seconds": self.run.clock.elapsed(),
             "finalise_computed_seconds": self._computed_finalise().seconds,

@@ -54,9 +54,11 @@ class Run:
         score_notes: what a score means, in a sentence, where its name does not say it.
         predictions: what was predicted of this run before it was known; see `pace`.
         pace: what predicts it, and holds it below a ceiling; the fits tell it what they do. None: nobody is told.
+        examine: is given how many epochs a training of a network has, its model and its batches before its first step,
+            where a probe of levers looks at them. None: nobody does.
         budget: what a ceiling on the wall time changed: `seconds`, `asked`, `changed`, and by training what fitted.
         history: how training went; `fit_xgboost` and `fit_keras` fill it.
-        training: what each training of a network managed, by stage; see `throughput.facts`.
+        training: what each training managed, by stage; see `throughput.facts`, of boosting `fit_xgboost`.
         surroundings: what the report says beside the run: its machine, time-savers, other sizes and machines.
         figures: the domain's own charts for the report (see `report.figure`).
         warnings: sentences that the reader of the report must see.
@@ -76,6 +78,7 @@ class Run:
         self.slices: list[dict[str, Any]] = []
         self.predictions: list[dict[str, Any]] = []
         self.pace: Follower | None = None
+        self.examine: Callable[[int, Any, Any], None] | None = None
         self.budget: dict[str, Any] = {}
         self.history: dict[str, Any] = {}
         self.training: dict[str, Any] = {}

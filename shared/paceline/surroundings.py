@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from paceline import explain, machines, microbench, whatif
+from paceline import explain, machines, microbench, step_times, whatif
 from paceline.errors import PacelineError
 from paceline.machines import Machine
 from paceline.report import format as fmt
 
 
 def of(record: Mapping[str, Any], runs_folder: Path) -> dict[str, Any]:
-    """Return `benchmarks` of the machine, `levers` and `data_sizes` as found last, `what_if` as rows.
+    """Return `benchmarks` of the machine, `levers`, `step_times`, `data_sizes` as found last, `what_if` as rows.
 
     What is not known is empty.
 
@@ -28,13 +28,15 @@ def of(record: Mapping[str, Any], runs_folder: Path) -> dict[str, Any]:
 
     here = microbench.kept()
     found = sheet.kept(runs_folder / sheet.FILE, "levers")
+    step = sheet.kept(runs_folder / step_times.FILE, "times", dict)
     sizes = sheet.kept(runs_folder / data_sizes.FILE, "sizes")
     return {
         "benchmarks": {} if here is None else dict(here.benchmarks),
         "levers": found.get("levers", []),
         "levers_score": found.get("score", ""),
+        "step_times": step,
         "data_sizes": {key: sizes[key] for key in ("sizes", "score", "larger_is_better") if key in sizes},
-        "what_if": _what_if(record, here),
+        "what_if": _what_if({**record, "step_times": step}, here),
     }
 
 

@@ -9,15 +9,24 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paceline import device
-from paceline.batches import Batches
 from paceline.recovery import Recovery
+
+if TYPE_CHECKING:  # it imports Keras, and boosting asks here for its memory
+    from paceline.batches import Batches
 
 
 def facts(
-    model: Any, train: Batches, *, steps: int, compiled_steps: int, spans: Mapping[str, float], given_up: Recovery
+    model: Any,
+    train: Batches,
+    *,
+    steps: int,
+    compiled_steps: int,
+    recompilations: int | None,
+    spans: Mapping[str, float],
+    given_up: Recovery,
 ) -> dict[str, Any]:
     """Return the facts of one training in one session.
 
@@ -26,14 +35,16 @@ def facts(
         train: what it was trained on.
         steps: steps done; of several micro-batches each is a step.
         compiled_steps: those of them that compiled and are no measure of the others.
+        recompilations: of the step, more than there are to be; None where the backend does not tell.
         spans: the seconds that this training spent, by the name of the clock's span.
         given_up: see `recovery.Recovery`.
 
     Returns:
         `steps`, `batch_size` (of an update), `micro_batches`, `rollbacks`, `examples_per_second` (None without a step
         that did not compile), `input_examples_per_second` (what the making of batches could give at most),
-        `compile_seconds`, `parameters`, `trainable_parameters`, `flops_per_step` (None where the backend does not
-        tell), `peak_memory_bytes` (of the process, until now), `peak_device_memory_bytes` (None on a CPU).
+        `compile_seconds`, `recompilations`, `parameters`, `trainable_parameters`, `convolutions` (whether it has any),
+        `flops_per_step` (None where the backend does not tell), `peak_memory_bytes` (of the process, until now),
+        `peak_device_memory_bytes` (None on a CPU).
     """
     seconds = spans.get("train", 0.0) + spans.get("input_wait", 0.0)
     counted = steps - compiled_steps
@@ -45,8 +56,10 @@ def facts(
         "examples_per_second": counted * train.rows / seconds if counted > 0 and seconds > 0 else None,
         "input_examples_per_second": train.examples_per_second(),
         "compile_seconds": sum(each for name, each in spans.items() if name.partition("/")[0] == "compile"),
+        "recompilations": recompilations,
         "parameters": model.count_params(),
         "trainable_parameters": trainable_parameters(model),
+        "convolutions": any(len(variable.shape) >= 4 for variable in model.weights),  # their kernels
         "flops_per_step": flops_per_step(model, train),
         "peak_memory_bytes": peak_memory_bytes(),
         "peak_device_memory_bytes": peak_device_memory_bytes(),

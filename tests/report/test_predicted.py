@@ -75,3 +75,44 @@ def test_nothing_is_said_where_nothing_was_predicted(record: dict[str, Any]) -> 
     assert "Predicted and actual" not in report.render(record | {"predictions": []})
     odd = {"p50_seconds": 79.0, "phases": [3], "baselines": "none", "history": {"runs": "many"}, "p05_seconds": None}
     assert "Where the time went" in report.render(record | {"predictions": [odd]})
+
+
+def stopped(record: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    """Return the record of a training that patience ended after round 172, its prediction's `stopping` changed."""
+    (made,) = record["predictions"]
+    stopping = made["stopping"] | changed
+    history = record["history"] | {"best_step": 132, "stop_reason": "no better validation score for 40 rounds"}
+    history["rows"] = [{"step": 172}]
+    return record | {"predictions": [made | {"stopping": stopping}], "history": history}
+
+
+def test_the_predicted_stop_stands_beside_the_actual_one(record: dict[str, Any]) -> None:
+    """With its interval, and the round whose model was to be kept."""
+    expected = (
+        "Training was predicted to end after round 171 (80 % interval 150 to 188) and to keep that of round 121; it "
+        "ended after round 172, inside the interval, keeping that of round 132."
+    )
+    assert expected == predicted.stop(stopped(record))
+    assert expected in " ".join(predicted.sentences(stopped(record)))
+    early = stopped(record, end={"p10": 80.0, "p50": 90.0, "p90": 100.0})
+    assert "outside the interval" in predicted.stop(early)
+
+
+def test_a_forecast_that_abstained_says_why(record: dict[str, Any]) -> None:
+    """And when the training did end."""
+    expected = (
+        "When early stopping would end it was not predicted, for 4 scores are too few; it ended after round 172, "
+        "keeping that of round 132."
+    )
+    assert expected == predicted.stop(stopped(record, abstains="4 scores are too few"))
+
+
+def test_a_stop_that_was_not_foreseen_or_not_awaited_is_not_told(record: dict[str, Any]) -> None:
+    """Without early stopping, of another training, below a ceiling, or in a run that failed."""
+    known = stopped(record)
+    (made,) = known["predictions"]
+    assert "" == predicted.stop(known | {"predictions": [made | {"stage": "another"}]})
+    assert "" == predicted.stop(known | {"predictions": [made | {"stopping": {}}]})
+    assert "" == predicted.stop(known | {"budget": {"changed": True}})
+    assert "" == predicted.stop(known | {"status": "failed"})
+    assert "" == predicted.stop(stopped(record, end={"p10": 400.0, "p50": 400.0, "p90": 400.0}))

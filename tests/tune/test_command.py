@@ -54,6 +54,15 @@ def test_a_search_leaves_a_trained_run_a_configuration_and_a_report(tune: Any, t
     assert facts["best_value"] == answer["best_value"]
 
 
+def test_the_run_knows_the_search_that_it_came_from(tune: Any, tmp_path: Path) -> None:
+    """Its record has the time by trial state, its report the way to the search's, which is there."""
+    folder = Path(tune()["best_run"])
+    found = json.loads((folder / "run.json").read_text())["study"]
+    assert report(tmp_path)["time_by_trial_state"] == found["time_by_trial_state"]
+    assert (folder / found["report"]).resolve() == (tmp_path / "tune" / "study" / "report.html").resolve()
+    assert "How its settings were found" in (folder / "report.html").read_text()
+
+
 def test_the_winning_configuration_reproduces_the_run(tune: Any, quadratic: ModuleType, tmp_path: Path) -> None:
     """`train` with the written config.toml gives the same model, byte for byte."""
     answer = tune()

@@ -20,6 +20,7 @@ from paceline.levers.turns import Handover, Side
 from paceline.progress import Unseen
 
 THROUGHPUT_SHARE = 0.4  # of the budget; where there is nothing else, all
+LEAST_STEP_SECONDS = 45.0  # of the budget: looking at a step takes 5 s, and compiling it for two sizes
 LEAST_PROBE_SECONDS = 3.0  # of a pair of sides: getting ready, and a few turns of a quarter of a second
 MOST_SEEDS = 5
 OUTPUT = Path("levers.html")
@@ -115,7 +116,8 @@ def levers(
         say: is given a line as each lever is begun.
 
     Returns:
-        `levers`, a row for each as `Finding.state` gives it, the best first in each kind; `wall_seconds`, `sheet`.
+        `levers`, a row for each as `Finding.state` gives it, the best first in each kind; `step_times` of a network,
+        see `step_probe.probe`, None where the budget was too short; `wall_seconds`, `sheet`.
 
     Raises:
         PacelineError: a chosen lever is not known, the device cannot be used, or the data cannot be prepared.
@@ -126,6 +128,7 @@ def levers(
     findings = [Finding(lever, _in_use(config, lever)) for lever in _chosen(task.levers(config), chosen)]
     say("levers: preparing the data")
     prepared = task.prepare(config)
+    step_times = _step_times(task, prepared, config, until, say)
     throughput = [each for each in findings if each.lever.kind == "throughput"]
     left = until - clock.now()
     share = THROUGHPUT_SHARE if len(throughput) < len(findings) else 1.0
@@ -138,6 +141,7 @@ def levers(
     ordered = sorted(findings, key=lambda each: (each.lever.kind != "throughput", -_value(each.gain)))
     answer = {
         "levers": [each.state() for each in ordered],
+        "step_times": step_times,
         "score": task.monitor.removeprefix("validation_"),
         "budget_seconds": budget_seconds,
         "hardware": device.hardware(),
@@ -163,6 +167,21 @@ def _sides(config: Config, lever: Lever, further: Mapping[str, Any]) -> tuple[Co
     """Return the configurations without the lever and with it."""
     without = configuration.replace(config, {**lever.without, **further}, source="levers")
     return without, configuration.replace(config, {**lever.settings, **further}, source="levers")
+
+
+def _step_times(
+    task: Task[Config, Prepared], prepared: Prepared, config: Config, until: float, say: Callable[[str], None]
+) -> dict[str, Any] | None:
+    if not task.of_network(config) or until - clock.now() < LEAST_STEP_SECONDS:
+        return None
+    from paceline.levers import step_probe  # here, for boosting needs no Keras
+
+    say("levers: what a step waits for")
+    try:
+        return step_probe.probe(task, prepared, config)
+    except PacelineError as error:  # the levers, which are what was asked for, may still train
+        say(f"levers: {error}")
+        return None
 
 
 def _probe(

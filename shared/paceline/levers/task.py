@@ -49,6 +49,7 @@ class Task(Generic[Config, Prepared]):
             what takes its time.
         fewer: a share of what there is to learn from, by seed where it is drawn, and how many examples that is; what
             validation is made of stays.
+        of_network: whether what a configuration trains is a Keras model, so that its step can be looked at.
         refuse_early: refuses what cannot train here, such as a device that is not there, before any data are read.
     """
 
@@ -59,4 +60,5 @@ class Task(Generic[Config, Prepared]):
     train: Callable[[Prepared, Config, Run, Progress], None]
     lasting: Callable[[Config], Mapping[str, Any]]
     fewer: Callable[[Prepared, float, int], tuple[Prepared, int]]
+    of_network: Callable[[Config], bool] = lambda config: False
     refuse_early: Callable[[Config], None] = lambda config: None

@@ -16,6 +16,7 @@ from paceline import atomic, explain
 from paceline.redact import redact
 from paceline.report import (
     comparison,
+    complexity,
     curves,
     data_sizes,
     figure,
@@ -24,6 +25,7 @@ from paceline.report import (
     scale,
     sections,
     strips,
+    study,
     svg,
     time_savers,
 )
@@ -67,15 +69,14 @@ def compare(records: Sequence[Mapping[str, Any]]) -> str:
     scored = [{row["key"]: row for row in _scores(run)} for run in runs]
     longest = max((sections.wall_seconds(run) for run in runs), default=0.0)
     quality = comparison.time_to_quality(runs)
+    letters = comparison.letters(len(runs))
+    charts = [*comparison.charts(runs), *complexity.charts(letters, runs)]
     return _page(
         "compare.html.jinja",
         title=f"{len(runs)} runs side by side",
-        names=[
-            f"{letter}: {fmt.clip(str(run.get('run', '')), 60)}"
-            for letter, run in zip(comparison.letters(len(runs)), runs, strict=True)
-        ],
+        names=[f"{letter}: {fmt.clip(str(run.get('run', '')), 60)}" for letter, run in zip(letters, runs, strict=True)],
         quality=quality | {"texts": [fmt.duration(seconds) for seconds in quality["seconds"]]} if quality else None,
-        figures=[_drawn(spec, f"figure-{place}") for place, spec in enumerate(comparison.charts(runs))],
+        figures=[_drawn(spec, f"figure-{place}") for place, spec in enumerate(charts)],
         status=[str(run.get("status", "")) for run in runs],
         started=[fmt.moment(run.get("started_at")) for run in runs],
         wall=[fmt.duration(sections.wall_seconds(run)) for run in runs],
@@ -93,12 +94,14 @@ def index(records: Sequence[Mapping[str, Any]]) -> str:
     runs = sorted(
         (sections.prepare(record) for record in records), key=lambda run: str(run.get("started_at")), reverse=True
     )
+    letters = comparison.letters(len(runs))
+    figures = [_drawn(spec, f"figure-{place}") for place, spec in enumerate(complexity.charts(letters, runs))]
     rows = []
-    for run in runs:
+    for letter, run in zip(letters, runs, strict=True):
         name, score = sections.leading_score(run)
         rows.append(
             {
-                "name": fmt.clip(str(run.get("run", "")), 80),
+                "name": f"{f'{letter}: ' if figures else ''}{fmt.clip(str(run.get('run', '')), 80)}",
                 "link": f"{urllib.parse.quote(str(run.get('run', '')), safe='')}/report.html",
                 "started": fmt.moment(run.get("started_at")),
                 "status": str(run.get("status", "")),
@@ -107,7 +110,7 @@ def index(records: Sequence[Mapping[str, Any]]) -> str:
                 "interval": sections.interval_text(score),
             }
         )
-    return _page("index.html.jinja", title="Runs", rows=rows)
+    return _page("index.html.jinja", title="Runs", rows=rows, figures=figures)
 
 
 def sheet(
@@ -143,17 +146,26 @@ def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], u
         title=fmt.clip(str(record.get("run") or "Run"), 120),
         status=str(record.get("status") or ""),
         headline=sections.headline(record),
-        verdict=" ".join([*sections.verdict(record), *_bound(why)]),
+        verdict=" ".join([*sections.verdict(record), *_bound(why), *_best_lever(record)]),
         warnings=sections.warnings(record),
         ledger=ledger,
         ledger_bar=strips.share_bar(ledger["shares"], "ledger"),
         sessions=sections.sessions(record),
         why=why,
-        why_tables=sections.tables({"what each training managed": explain.rows(record, record.get("benchmarks"))}),
+        why_tables=sections.tables(
+            {
+                "what each training managed": {
+                    str(row["training"]): {name: value for name, value in row.items() if name != "training"}
+                    for row in explain.rows(record, record.get("benchmarks"))
+                },
+                "when the device had nothing to do": explain.idle(record),
+            }
+        ),
         predicted=predicted.sentences(record),
         predicted_tables=sections.tables(predicted.tables(record)),
         levers=_levers(record),
         data_sizes=_data_sizes(record),
+        study=_study(record),
         what_if=sections.tables({"the same project under other conditions": record.get("what_if") or []}),
         history=history,
         diagnosis=curves.diagnosis(history),
@@ -185,6 +197,27 @@ def _run_page(record: Mapping[str, Any], figures: Sequence[Mapping[str, Any]], u
 def _bound(why: Sequence[str]) -> list[str]:
     """What the training is bound by, without the evidence, which has a section of its own."""
     return [f"{sentence.partition(':')[0].rstrip('.')}." for sentence in why[:1]]
+
+
+def _best_lever(record: Mapping[str, Any]) -> list[str]:
+    """What of the measured time-savers would make it shorter by most, where one surely would."""
+    try:
+        best = time_savers.best(record.get("levers") or [])
+        return [f"The best time-saver measured here: {time_savers.named(best)}."] if best else []
+    except (KeyError, TypeError, ValueError, AttributeError):  # rows that somebody edited
+        return []
+
+
+def _study(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The search that found the run's settings; empty where they come from none."""
+    found = record.get("study")
+    if not found:
+        return {}
+    try:
+        tables = sections.tables({"time by how trials ended": study.table(found)})
+        return {"sentence": study.sentence(found), "tables": tables, "link": study.link(found)}
+    except (KeyError, TypeError, ValueError, AttributeError):  # a record that somebody edited
+        return {}
 
 
 def _levers(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,8 @@ def sentences(record: Mapping[str, Any]) -> list[str]:
     found = []
     if fmt.is_number(made.get("made_after_seconds")):
         found.append(f"The prediction was made {fmt.duration(made['made_after_seconds'])} into the run.")
+    if ended := stop(record):
+        found.append(ended)
     if budget := _budget(record):
         found.append(budget)
     history = _mapping(made.get("history"))
@@ -45,6 +47,40 @@ def sentences(record: Mapping[str, Any]) -> list[str]:
             f"the 90 % interval held {fmt.share(history['inside_90'])}."
         )
     return found
+
+
+def stop(record: Mapping[str, Any]) -> str:
+    """Return when the training was predicted to end and when it did, in a sentence; empty where that says nothing.
+
+    That is so without early stopping, after a ceiling ended the run, and where the prediction was of another training
+    than the one whose course is in the record.
+    """
+    history, made = _mapping(record.get("history")), _first(record) or {}
+    stopping, rows = _mapping(made.get("stopping")), history.get("rows") or []
+    last, best = (rows[-1].get("step") if rows else None), history.get("best_step")
+    if record.get("status") != "done" or _mapping(record.get("budget")).get("changed"):
+        return ""
+    if not stopping or made.get("stage") != history.get("stage") or not fmt.is_number(last):
+        return ""
+    unit = str(history.get("step_unit") or "step")
+    early = str(history.get("stop_reason") or "").startswith("no better")
+    kept = f", keeping that of {unit} {best:g}" if early and fmt.is_number(best) else ""
+    if reason := stopping.get("abstains"):
+        return (
+            f"When early stopping would end it was not predicted, for {fmt.clip(str(reason), 200)}; it ended after "
+            f"{unit} {last:g}{kept}."
+        )
+    end = _mapping(stopping.get("end"))
+    known = [round(end[level]) for level in ("p10", "p50", "p90") if fmt.is_number(end.get(level))]
+    if len(known) < 3 or known[0] == known[2]:
+        return ""
+    low, middle, high = known
+    text = f"Training was predicted to end after {unit} {middle} (80 % interval {low} to {high})"
+    middle_kept = _mapping(stopping.get("kept")).get("p50")
+    if fmt.is_number(middle_kept) and kept:
+        text += f" and to keep that of {unit} {round(middle_kept)}"
+    inside = "inside" if low <= last <= high else "outside"
+    return f"{text}; it ended after {unit} {last:g}, {inside} the interval{kept}."
 
 
 def tables(record: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:

@@ -37,6 +37,8 @@ def prepare(record: Mapping[str, Any]) -> dict[str, Any]:
         "scores",
         "training",
         "benchmarks",
+        "step_times",
+        "study",
         "data_sizes",
     ):
         known[key] = known[key] if isinstance(known.get(key), dict) else {}

@@ -10,23 +10,30 @@ from paceline.report import figure
 from paceline.report import format as fmt
 
 GAIN = "times as fast"
+WHAT = {"throughput": "a pass over the data", "convergence": "the way to the same score"}  # by kind
 
 
 def verdict(levers: Sequence[Mapping[str, Any]]) -> str:
     """Return in a sentence or two which levers are worth it: the best that is not in use, of each kind."""
     sentences = []
-    for kind, what in (("throughput", "a pass over the data"), ("convergence", "the way to the same score")):
-        sure = [
-            each
-            for each in levers
-            if each["kind"] == kind and not each["in_use"] and each["gain"] and (each["gain"]["low"] or 0) > 1
-        ]
-        if sure:
-            best = max(sure, key=lambda each: float(each["gain"]["value"]))
-            risk = f" It may cost quality: {best['risk']}." if best["risk"] else ""
-            name = f"{best['lever'][:1].upper()}{best['lever'][1:]}"
-            sentences.append(f"{name}: {_settings(best)} makes {what} {interval(best['gain'])} times as fast.{risk}")
+    for kind, what in WHAT.items():
+        if found := best([each for each in levers if each["kind"] == kind]):
+            risk = f" It may cost quality: {found['risk']}." if found["risk"] else ""
+            name = f"{found['lever'][:1].upper()}{found['lever'][1:]}"
+            sentences.append(f"{name}: {_settings(found)} makes {what} {interval(found['gain'])} times as fast.{risk}")
     return " ".join(sentences) or "None of the time-savers that are not in use yet gains for sure here."
+
+
+def best(levers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the lever not in use that gains most among those that gain for sure; None without one."""
+    sure = [each for each in levers if not each["in_use"] and each["gain"] and (each["gain"]["low"] or 0) > 1]
+    return max(sure, key=lambda each: float(each["gain"]["value"])) if sure else None
+
+
+def named(found: Mapping[str, Any]) -> str:
+    """Return a lever with its setting and its gain in a few words."""
+    gain = f"{WHAT[found['kind']]} {interval(found['gain'])} times as fast"
+    return f"{found['lever']}, {_settings(found)}: {gain}{', at some risk for quality' if found['risk'] else ''}"
 
 
 def tables(levers: Sequence[Mapping[str, Any]], score: str) -> dict[str, list[dict[str, Any]]]:

@@ -191,6 +191,7 @@ def tune(
         }
         if part.kept is not None:
             kept.drop(part.kept)
+        _tell_run(Path(answer["run"]), record, facts, settings.study, place / "report.html")
         sheet = report.write_sheet(
             place / "report.html",
             settings.study,
@@ -214,6 +215,18 @@ def tune(
             "best_run_is_a_trial": answer["is_a_trial"],
             "report": sheet,
         }
+
+
+def _tell_run(folder: Path, record: dict[str, Any], facts: dict[str, Any], study: str, sheet: Path) -> None:
+    """Put the search into the record and the report of the run that came of it."""
+    of_search = ("trials", "time_by_trial_state", "saved_by_pruning_seconds", "sampler")
+    record["study"] = {
+        "name": study,
+        "report": Path(os.path.relpath(sheet, folder)).as_posix(),
+        **{name: facts[name] for name in of_search},
+    }
+    atomic.write_text(folder / "report.html", report.render(record))
+    atomic.write_json(folder / "run.json", record)
 
 
 def _compare(

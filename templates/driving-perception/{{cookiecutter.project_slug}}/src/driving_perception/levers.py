@@ -176,5 +176,6 @@ def task(config: Config) -> Task[Config, Prepared]:
         train=train_once,
         lasting=lasting,
         fewer=fewer,
+        of_network=lambda config: True,
         refuse_early=refuse_early,
     )

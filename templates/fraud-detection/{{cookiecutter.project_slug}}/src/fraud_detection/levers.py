@@ -163,5 +163,6 @@ TASK: Task[Config, Fold] = Task(
     train=train,
     lasting=lasting,
     fewer=fewer,
+    of_network=lambda config: config.model.name == "mlp",
     refuse_early=model.refuse_early,
 )

@@ -168,6 +168,7 @@ TASK: Task[Config, Prepared] = Task(
     train=train,
     lasting=lasting,
     fewer=fewer,
+    of_network=lambda config: True,
     refuse_early=tune.refuse_early,
 )
 

@@ -64,5 +64,6 @@ TASK: Task[Config, Prepared] = Task(
     train=train,
     lasting=levers.lasting,
     fewer=fewer,
+    of_network=lambda config: True,
     refuse_early=segmentation.refuse_early,
 )
