@@ -128,6 +128,15 @@ def test_a_network_with_convolutions_is_held_against_what_the_machine_manages_of
     assert pytest.approx(0.15) == explain.shares(known, MACHINE)["compute"]
 
 
+def test_what_computes_in_bfloat16_is_held_against_that() -> None:
+    """Where it was measured; a share above all of it shows that the benchmark was too small, and is not hidden."""
+    known = record(train=10.0, input_wait=0.1, steps=100, flops=9e9)
+    known["device"] = {"precision": "mixed_bfloat16"}
+    (row,) = explain.rows(known, MACHINE | {"matmul_bf16_gflops": 800.0})
+    assert "11 % of 800 (matrix product in bfloat16)" == row["of_the_ceiling"]
+    assert "178 % of 50.0 (matrix product)" == explain.rows(known, {"matmul_gflops": 50.0})[0]["of_the_ceiling"]
+
+
 def test_the_device_is_idle_while_it_waits_for_input_and_callbacks() -> None:
     """Their shares of the training's time and their sum; of a GPU also what its driver saw."""
     known = record(train=8.0, input_wait=1.5, steps=100, callbacks=0.5)

@@ -418,6 +418,29 @@ def scale(result: dict[str, Any]) -> str:
     return "\n".join([*lines, "", "```mermaid", chart, "```"])
 
 
+def gpu(result: dict[str, Any]) -> str:
+    """What the domains manage on a GPU, and on the CPU beside it."""
+    names = ", ".join(each["name"] for each in result["gpus"])
+    lines = [
+        f"**GPU** ({names}) and the CPU beside it, the same trainings on embedded data. Time to score: until both had "
+        "reached the same validation score.",
+        "",
+        "| | device | precision | examples/s | of the measured ceiling | time to score | predicted | took |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in result["rows"]:
+        seconds = [row[f"{name}_seconds"] for name in ("predicted", "wall")]
+        rate = "" if row["examples_per_second"] is None else f"{row['examples_per_second']:,.0f}"
+        reached = "" if row["seconds_to_same_score"] is None else f"{row['seconds_to_same_score']:.0f} s"
+        times = " | ".join("" if each is None else f"{each:.0f} s" for each in seconds)
+        lines.append(
+            f"| {row['workload']} | {row['device']} | {row['precision']} | {rate} | {row['of_the_ceiling']} | "
+            f"{reached} | {times} |"
+        )
+    lines += ["", *(f"- {row['workload']}: {row['bound']}" for row in result["rows"] if row["device"] == "gpu")]
+    return "\n".join(lines)
+
+
 def demo(result: dict[str, Any]) -> str:
     """What the first command of this page takes."""
     lines = [
@@ -587,6 +610,7 @@ TABLES = {
     "medical": medical,
     "phantom": phantom,
     "generation": generation,
+    "gpu": gpu,
     "demo": demo,
 }
 

@@ -8,7 +8,7 @@ either nothing is said of it. Pure functions of a record and a machine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from paceline import step_times
@@ -49,7 +49,7 @@ def shares(record: Mapping[str, Any], machine: Mapping[str, float] | None = None
     if times is not None and (of_step := step_times.launch_seconds(times)) is not None:
         launch = seconds["train"] * of_step / times.step
     left = seconds["train"] - launch
-    arithmetic = min(left, _arithmetic_seconds(trainings, known)) if _priced(record, machine) else left
+    arithmetic = min(left, _arithmetic_seconds(record, known)) if _priced(record, machine) else left
     found = {
         "compute": arithmetic,
         "memory": left - arithmetic,
@@ -78,9 +78,9 @@ def rows(record: Mapping[str, Any], machine: Mapping[str, float] | None = None) 
         if rate and batch and each.get("flops_per_step"):
             gflops = 1e-9 * _number(each["flops_per_step"]) * rate * _number(each.get("micro_batches") or 1) / batch
             row["gflop_per_second"] = gflops
-            name, most = ceiling(known, convolutions=bool(each.get("convolutions")))
-            if most:
-                row["of_the_ceiling"] = f"{fmt.share(min(1.0, gflops / most))} of {fmt.number(most)} ({name})"
+            name, most = ceiling(known, convolutions=bool(each.get("convolutions")), precision=_precision(record))
+            if most:  # above all of it the benchmark was too small for this machine, which is to be seen
+                row["of_the_ceiling"] = f"{fmt.share(gflops / most)} of {fmt.number(most)} ({name})"
         row["compile_seconds"] = each.get("compile_seconds")
         row["recompilations"] = each.get("recompilations")
         memory = each.get("peak_device_memory_bytes") or each.get("peak_memory_bytes")
@@ -109,16 +109,21 @@ def idle(record: Mapping[str, Any]) -> list[dict[str, str]]:
     return rows
 
 
-def ceiling(machine: Mapping[str, float], *, convolutions: bool) -> tuple[str, float]:
+def ceiling(machine: Mapping[str, float], *, convolutions: bool, precision: str = "") -> tuple[str, float]:
     """Return what the machine manages at most, GFLOP/s, and of which operation: 0 where that was not measured.
+
+    What computes in bfloat16 is held against that where it was measured: accelerators are many times faster in it.
 
     A network with convolutions spends its operations in them, and many a machine is slower there than at products.
 
     >>> ceiling({"matmul_gflops": 100.0, "convolution_gflops": 30.0}, convolutions=True)
     ('convolution', 30.0)
     """
+    operation, words = ("convolution", "convolution") if convolutions else ("matmul", "matrix product")
+    if precision.endswith("bfloat16") and machine.get(f"{operation}_bf16_gflops"):
+        return f"{words} in bfloat16", machine[f"{operation}_bf16_gflops"]
     if convolutions and machine.get("convolution_gflops"):
-        return "convolution", machine["convolution_gflops"]
+        return words, machine["convolution_gflops"]
     return "matrix product", machine.get("matmul_gflops") or 0.0
 
 
@@ -144,7 +149,8 @@ def verdict(record: Mapping[str, Any], machine: Mapping[str, float] | None = Non
 def _bound(record: Mapping[str, Any], found: Mapping[str, float], machine: Mapping[str, float] | None) -> list[str]:
     """Say what binds: what the run measured goes before what a probe of its step did, and that before ceilings."""
     name, share = max(found.items(), key=lambda item: item[1])
-    which = ceiling(machine or {}, convolutions=any(each.get("convolutions") for each in _trainings(record)))[0]
+    convolutions = any(each.get("convolutions") for each in _trainings(record))
+    which = ceiling(machine or {}, convolutions=convolutions, precision=_precision(record))[0]
     waited = f"it waited for batches {fmt.share(found.get('input', 0.0))} of the training time"
     if name == "input":
         return [
@@ -184,19 +190,23 @@ def _bound(record: Mapping[str, Any], found: Mapping[str, float], machine: Mappi
 
 def _priced(record: Mapping[str, Any], machine: Mapping[str, float] | None) -> bool:
     """Tell whether arithmetic could be held against a ceiling."""
-    return _arithmetic_seconds(_trainings(record), machine or {}) > 0
+    return _arithmetic_seconds(record, machine or {}) > 0
 
 
-def _arithmetic_seconds(trainings: Sequence[Mapping[str, Any]], machine: Mapping[str, float]) -> float:
+def _arithmetic_seconds(record: Mapping[str, Any], machine: Mapping[str, float]) -> float:
     """Return what the trainings' operations take at the ceilings of the machine; 0 where either is not known."""
     return sum(
         1e-9
         * _per(
             _number(each.get("steps")) * _number(each.get("flops_per_step")),
-            ceiling(machine, convolutions=bool(each.get("convolutions")))[1],
+            ceiling(machine, convolutions=bool(each.get("convolutions")), precision=_precision(record))[1],
         )
-        for each in trainings
+        for each in _trainings(record)
     )
+
+
+def _precision(record: Mapping[str, Any]) -> str:
+    return str((record.get("device") or {}).get("precision") or "")
 
 
 def _trainings(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:

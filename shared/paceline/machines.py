@@ -22,6 +22,8 @@ PRICES = Path("prices.toml")  # of the project, before the library's own
 BENCHMARKS = {
     "matmul_gflops": "matrix product, GFLOP/s",
     "convolution_gflops": "convolution, GFLOP/s",
+    "matmul_bf16_gflops": "matrix product in bfloat16, GFLOP/s",
+    "convolution_bf16_gflops": "convolution in bfloat16, GFLOP/s",
     "memory_gb_per_second": "memory, GB/s",
     "launches_per_second": "launches of a small program, 1/s",
     "histogram_rows_per_second": "histogram of trees, rows/s",

@@ -22,6 +22,8 @@ from paceline.machines import Machine
 SECONDS = 0.4  # of each measurement
 MATMUL_SIZE = 1024
 CONVOLUTION = (8, 64, 64, 32)  # batch, height, width, channels in and out, by 3 × 3
+# In bfloat16, on accelerators alone: large enough that their matrix units are the limit, half a GB at most.
+LARGE_MATMUL_SIZE, LARGE_CONVOLUTION = 8192, (64, 64, 64, 256)
 MEMORY_FLOATS = 16_000_000  # 64 MB: beyond the caches of most machines
 HISTOGRAM_ROWS, HISTOGRAM_FEATURES = 50_000, 20
 DISK_BYTES = 32_000_000
@@ -102,24 +104,43 @@ def _jax(found: dict[str, float], seconds: float) -> str:
     import jax
     import jax.numpy as jnp
 
-    a = jnp.ones((MATMUL_SIZE, MATMUL_SIZE), jnp.float32)
-    product = jax.jit(lambda a: a @ a)
-    found["matmul_gflops"] = 2e-9 * MATMUL_SIZE**3 / best(lambda: product(a).block_until_ready(), seconds)
-    batch, height, width, channels = CONVOLUTION
-    images, kernel = jnp.ones(CONVOLUTION, jnp.float32), jnp.ones((3, 3, channels, channels), jnp.float32)
-    order = ("NHWC", "HWIO", "NHWC")
-    convolve = jax.jit(
-        lambda x, k: jax.lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=order)  # type: ignore[no-untyped-call,unused-ignore]
-    )
-    flops = 2.0 * batch * height * width * channels * channels * 9
-    took = best(lambda: convolve(images, kernel).block_until_ready(), seconds)
-    found["convolution_gflops"] = 1e-9 * flops / took
+    found["matmul_gflops"] = _product(MATMUL_SIZE, "float32", seconds)
+    found["convolution_gflops"] = _convolution(CONVOLUTION, "float32", seconds)
+    kind = str(jax.default_backend())
+    if kind != "cpu":
+        found["matmul_bf16_gflops"] = _product(LARGE_MATMUL_SIZE, "bfloat16", seconds)
+        found["convolution_bf16_gflops"] = _convolution(LARGE_CONVOLUTION, "bfloat16", seconds)
     long = jnp.ones(MEMORY_FLOATS, jnp.float32)
     scale = jax.jit(lambda x: x * 1.5)
     found["memory_gb_per_second"] = 2e-9 * long.nbytes / best(lambda: scale(long).block_until_ready(), seconds)
     small = jnp.ones(8, jnp.float32)
     found["launches_per_second"] = 1 / best(lambda: scale(small).block_until_ready(), seconds)
-    return str(jax.default_backend())
+    return kind
+
+
+def _product(size: int, dtype: str, seconds: float) -> float:
+    """Return the GFLOP/s of a product of square matrices."""
+    import jax
+    import jax.numpy as jnp
+
+    a = jnp.ones((size, size), dtype)
+    product = jax.jit(lambda a: a @ a)
+    return 2e-9 * size**3 / best(lambda: product(a).block_until_ready(), seconds)
+
+
+def _convolution(shape: tuple[int, int, int, int], dtype: str, seconds: float) -> float:
+    """Return the GFLOP/s of a convolution by 3 × 3 of images (batch, height, width, channels), as many channels out."""
+    import jax
+    import jax.numpy as jnp
+
+    batch, height, width, channels = shape
+    images, kernel = jnp.ones(shape, dtype), jnp.ones((3, 3, channels, channels), dtype)
+    order = ("NHWC", "HWIO", "NHWC")
+    convolve = jax.jit(
+        lambda x, k: jax.lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=order)  # type: ignore[no-untyped-call,unused-ignore]
+    )
+    flops = 2.0 * batch * height * width * channels * channels * 9
+    return 1e-9 * flops / best(lambda: convolve(images, kernel).block_until_ready(), seconds)
 
 
 def _histogram(seconds: float) -> float:
