@@ -72,6 +72,7 @@ def test_the_times_of_a_step_tell_launching_from_arithmetic_without_a_machine() 
     sentences = explain.verdict(known)
     assert "It is launch-bound: 87 % of a step do not depend on how many rows are in it." == sentences[0]
     assert "a step on 8 rows instead of 32 takes 9.00 ms" in sentences[2]
+    assert "Shares of the training time: launching steps 86 %, work on the rows 13 %" in sentences[4]
     assert pytest.approx(0.867 * 10 / 10.1, abs=1e-3) == explain.shares(known)["launch"]
 
 

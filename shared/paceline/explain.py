@@ -134,8 +134,7 @@ def verdict(record: Mapping[str, Any], machine: Mapping[str, float] | None = Non
         return []
     if "trees" in found:
         return _of_trees(record)
-    told = step_times.of_record(record) is not None or _priced(record, machine)
-    sentences = [*_bound(record, found, machine), _evidence(found, told=told)]
+    sentences = [*_bound(record, found, machine), _evidence(record, found, machine)]
     stages = len(record.get("training") or {})
     phases = record.get("phases") or {}
     if compiled := _number(phases.get("compile")):
@@ -213,8 +212,10 @@ def _trainings(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [each for each in (record.get("training") or {}).values() if isinstance(each, Mapping)]
 
 
-def _evidence(found: Mapping[str, float], *, told: bool) -> str:
-    words = WORDS if told else {**WORDS, "compute": "its steps"}
+def _evidence(record: Mapping[str, Any], found: Mapping[str, float], machine: Mapping[str, float] | None) -> str:
+    words = WORDS
+    if not _priced(record, machine):  # then nothing has told arithmetic from the rest
+        words = {**WORDS, "compute": "work on the rows" if step_times.of_record(record) else "its steps"}
     shares = ", ".join(f"{words[each]} {fmt.share(part)}" for each, part in sorted(found.items(), key=lambda i: -i[1]))
     return f"Shares of the training time: {shares}."
 

@@ -125,6 +125,6 @@ def test_a_project_that_cannot_train_so_still_has_its_levers(task: Task[Config, 
     """What stands in the way is said, and no step is looked at."""
     said: list[str] = []
     config = Config(train=Train(refuse=True))
-    found = command.levers(task, config, budget_seconds=60.0, output=tmp_path / "l.html", say=said.append)
+    found = command.levers(task, config, budget_seconds=110.0, output=tmp_path / "l.html", say=said.append)
     assert found["step_times"] is None
     assert "levers: train.refuse is true. Mend it." == said[-1]

@@ -20,7 +20,7 @@ from paceline.levers.turns import Handover, Side
 from paceline.progress import Unseen
 
 THROUGHPUT_SHARE = 0.4  # of the budget; where there is nothing else, all
-LEAST_STEP_SECONDS = 45.0  # of the budget: looking at a step takes 5 s, and compiling it for two sizes
+LEAST_STEP_SECONDS = 100.0  # of the budget: looking at a step takes 5 to 15 s, and compiling it for two sizes
 LEAST_PROBE_SECONDS = 3.0  # of a pair of sides: getting ready, and a few turns of a quarter of a second
 MOST_SEEDS = 5
 OUTPUT = Path("levers.html")
