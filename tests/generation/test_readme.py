@@ -43,6 +43,25 @@ def test_commands_about_time_are_read_by_the_program(repository: Path) -> None:
         parser.parse_args(words)
 
 
+@pytest.mark.parametrize("template", ["fraud-detection", "medical-imaging", "driving-perception"])
+def test_commands_of_a_projects_readme_are_read_by_its_program(repository: Path, template: str) -> None:
+    """Of every block of its README: each argument is known, and a configuration that is named is there."""
+    project = next((repository / "templates" / template).glob("*/config.toml")).parent
+    module = importlib.import_module(f"{template.replace('-', '_')}.cli")
+    parser, found = cli.parser(module.PROGRAM, "", module.COMMANDS), 0
+    for block in blocks((project / "README.md").read_text(encoding="utf-8"), "sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            for part in line.split("&&"):
+                words = shlex.split(part, comments=True)
+                if words[:1] != [module.PROGRAM]:
+                    continue
+                named = parser.parse_args(words[1:])
+                if "--config" in words:
+                    assert (project / str(named.config)).exists(), line
+                found += 1
+    assert found
+
+
 @pytest.mark.slow
 def test_a_project_of_ones_own_as_the_readme_makes_it(
     repository: Path,

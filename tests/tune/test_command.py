@@ -144,7 +144,7 @@ def test_two_objectives_give_a_front(tune: Any, tmp_path: Path) -> None:
 def test_a_budget_shorter_than_one_trial_is_said_so(tune: Any) -> None:
     """With what one trial and the final run want."""
     with pytest.raises(
-        PacelineError, match=r"The budget of 9.0 s ended before one trial did.*Give more .about 12 s for one trial"
+        PacelineError, match=r"The budget of 9.0 s ended before one trial did.*Give more .about 1[12] s for one trial"
     ):
         tune(ceiling=Ceiling(9.0, "--time-budget 9s"))
 

@@ -75,3 +75,15 @@ def test_headers_are_counted(dicom_file: Callable[..., Path]) -> None:
     assert {"8": 1, "12": 1} == facts["bits_stored"]
     assert 1 == facts["without_pixel_spacing"]
     assert 1 == facts["patient_differs_from_table"]
+
+
+def test_a_header_is_counted_by_the_terms_of_the_standard(dicom_file: Callable[..., Path]) -> None:
+    """What somebody else's program wrote in their place may be a name, and is not shown."""
+    tags = {"Modality": "NIGHTINGALE", "BurnedInAnnotation": "MRN77"}
+    files = [
+        dicom_file(np.eye(8, dtype=np.uint8), "a.dcm", Modality="CR"),
+        dicom_file(np.eye(8, dtype=np.uint8), "b.dcm", **tags),
+    ]
+    facts = audits.of_headers(files, ["", ""])
+    assert {"CR": 1, "another": 1} == facts["modality"]
+    assert {"not said": 1, "another": 1} == facts["burned_in_annotation"]

@@ -26,6 +26,18 @@ from medical_imaging.groups import are_groups
 from paceline.cache import Refused
 from paceline.quarantine import Quarantine
 
+# The standard's terms (PS3.3 C.7.3.1.1.1, C.7.6.3.1.2, C.7.6.1.1.5); what a header has in their place may be anything.
+TERMS = {
+    "Modality": {
+        *("BI", "CR", "CT", "DG", "DX", "ES", "GM", "IO", "IVOCT", "IVUS", "LEN", "LS", "MG", "MR", "NM", "OCT", "OP"),
+        *("OPT", "OPV", "OT", "PT", "PX", "RF", "RG", "SC", "SEG", "SM", "TG", "US", "VA", "XA", "XC"),
+    },
+    "PhotometricInterpretation": {
+        *("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420"),
+        *("YBR_ICT", "YBR_RCT", "XYB"),
+    },
+    "BurnedInAnnotation": {"YES", "NO"},
+}
 HASH_SIDE = 16  # of the perceptual hash: 256 bits
 NEAR_BITS = 8  # that may differ between near duplicates
 MOST_COMPARED = 20_000  # images; of more only those with equal hashes are found
@@ -97,19 +109,25 @@ def of_headers(files: Sequence[Path], patients: Sequence[str]) -> dict[str, Any]
     )
     return {
         "read": len(headers),
-        "photometric_interpretation": _counted(header.get("PhotometricInterpretation") for header in headers),
+        "photometric_interpretation": _counted(_term(header, "PhotometricInterpretation") for header in headers),
         "bits_stored": _counted(header.get("BitsStored") for header in headers),
         "transfer_syntax": _counted(header.file_meta.TransferSyntaxUID.name for header in headers),
-        "modality": _counted(header.get("Modality") for header in headers),
+        "modality": _counted(_term(header, "Modality") for header in headers),
         "shades": _counted(_display(header) for header in headers),
         "size_px": _counted(f"{header.get('Rows')} x {header.get('Columns')}" for header in headers),
         "several_frames": sum(str(header.get("NumberOfFrames") or 1) != "1" for header in headers),
         "pixel_spacing_mm": _quantiles(np.array(spacing)),
         "without_pixel_spacing": len(headers) - len(spacing),
-        "burned_in_annotation": _counted(header.get("BurnedInAnnotation") or "not said" for header in headers),
+        "burned_in_annotation": _counted(_term(header, "BurnedInAnnotation") or "not said" for header in headers),
         "lossy_compressed": sum(header.get("LossyImageCompression") == "01" for header in headers),
         "patient_differs_from_table": other,
     }
+
+
+def _term(header: Dataset, keyword: str) -> str | None:
+    """Return what a header says where that is a term of the standard, `another` where it is not, None for nothing."""
+    value = str(header.get(keyword) or "").strip()
+    return (value if value in TERMS[keyword] else "another") if value else None
 
 
 def perceptual_hashes(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
