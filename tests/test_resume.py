@@ -150,12 +150,19 @@ def test_killed_at_random_points_the_model_is_the_same(project: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
-@pytest.mark.parametrize("project", [XGBOOST], indirect=True, ids=["xgboost"])
-def test_a_signal_saves_and_exits_with_75(project: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("project", "name", "steps"),
+    [
+        pytest.param(XGBOOST, "SIGTERM", 50, id="xgboost-SIGTERM"),
+        pytest.param(XGBOOST, "SIGINT", 50, id="xgboost-SIGINT"),
+        pytest.param(MLP | {"train.early_stopping_epochs": 0}, "SIGTERM", 3, id="mlp-SIGTERM"),
+    ],
+    indirect=["project"],
+)
+def test_a_signal_saves_and_exits_with_75(project: Path, name: str, steps: int) -> None:
     """SIGTERM and Ctrl-C end a training within ten seconds with everything saved, and `--resume` completes it."""
     process = start(project)
-    wait_until(lambda: newest_step(project / "runs") > 50, process)
+    wait_until(lambda: newest_step(project / "runs") > steps, process)
     sent = time.monotonic()
     process.send_signal(getattr(signal, name))
     answer = finish(process, code=stop.EXIT_STOPPED)
