@@ -42,8 +42,8 @@ def network() -> dict[str, Any]:
     """Return parameters, operations of a training step for each frame, and bytes and seconds of a checkpoint."""
     import jax
 
-    maps = model.encode(images := keras.Input((HEIGHT_PX, WIDTH_PX, 3)), "base")
-    x = model.decode(maps, Config().model.decoder_channels)
+    maps = model.encode(images := keras.Input((HEIGHT_PX, WIDTH_PX, 3)), "base", normalise=True)
+    x = model.decode(maps, Config().model.decoder_channels, normalise=True)
     whole = keras.Model(images, keras.layers.Conv2D(CLASSES, 1)(x))
     whole.compile("adamw", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     whole.optimizer.build(whole.trainable_variables)

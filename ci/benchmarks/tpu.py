@@ -64,8 +64,10 @@ def of_driving() -> Step:
     """The driving template's `base`."""
     settings = driving_config.Config()
     images = keras.Input((360, 480, 3))
-    maps = driving.encode(images, "base")
-    answer = keras.layers.Conv2D(12, 1, dtype="float32")(driving.decode(maps, settings.model.decoder_channels))
+    maps = driving.encode(images, "base", normalise=True)
+    answer = keras.layers.Conv2D(12, 1, dtype="float32")(
+        driving.decode(maps, settings.model.decoder_channels, normalise=True)
+    )
     network = keras.Model(images, answer)
     network.compile("adamw", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     shape = (32, *network.output.shape[1:3])
