@@ -85,6 +85,31 @@ def test_images_and_videos_are_predicted(task: str, call: Call, run_folders: dic
     assert 10 == capture.get(cv2.CAP_PROP_FRAME_COUNT)
 
 
+def test_inputs_of_one_name_keep_their_answers_and_a_bad_video_stops_nothing(
+    call: Call, run_folders: dict[str, Path], picture: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The second `1` is numbered, whatever its suffix and folder; what comes after a video without frames is seen."""
+    images = [picture(tmp_path / name) for name in ("a/1.png", "b/1.png", "b/1.jpg")]
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    video = cv2.VideoWriter(str(tmp_path / "drive.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (64, 48))
+    video.write(cv2.imread(str(images[0])))
+    video.release()
+    code, found, _ = call(
+        "predict", run_folders["segmentation"], *images, "broken.mp4", "drive.mp4", "--output", "out", "--json"
+    )
+    assert (0, 3, 1, 1, 1) == (code, *(found[key] for key in ("images", "videos", "frames", "quarantined")))
+    written = [f"{name}.{suffix}" for name in ("1", "1-2", "1-3") for suffix in ("overlay.jpg", "png")]
+    listed = ["drive.overlay.mp4", "predictions.jsonl", "quarantine.jsonl"]
+    assert sorted(written + listed) == sorted(path.name for path in (tmp_path / "out").iterdir())
+    lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
+    overlays = ["1.overlay.jpg", "1-2.overlay.jpg", "1-3.overlay.jpg"]
+    assert list(zip(map(str, images), overlays, strict=True)) == [
+        (line["image"], line["overlay"]) for line in lines[:3]
+    ]
+    kept_apart = json.loads((tmp_path / "out" / "quarantine.jsonl").read_text())
+    assert ("broken.mp4", "the file cannot be opened as a video") == (kept_apart["source"], kept_apart["reason"])
+
+
 @pytest.mark.slow
 def test_a_run_is_exported_and_timed(call: Call, run_folders: dict[str, Path]) -> None:
     """One ONNX file that agrees with the model; both engines, the model alone and end to end."""
