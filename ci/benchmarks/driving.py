@@ -146,7 +146,10 @@ def measured(asked: Asked, folder: Path) -> dict[str, Any]:
     if asked.timed:
         started("export", [answer["run"]])
         times = started("benchmark", [answer["run"]])
-        return {"parameters": parameters, **{name: times[name] for name in ("rows", "frame_px", "budget_ms")}}
+        return {
+            "parameters": parameters,
+            **{name: times[name] for name in ("rows", "frame_px", "network_px", "budget_ms")},
+        }
     score = answer["scores"]["mean_iou"]
     return {
         "mean_iou": score["value"],

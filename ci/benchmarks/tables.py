@@ -376,9 +376,10 @@ def _beginnings(rows: list[dict[str, Any]]) -> list[str]:
 def _latency(found: dict[str, Any]) -> str:
     rows = [row for row in found["rows"] if row["scope"] == "end to end"]
     cells = "; ".join(f"{row['engine']} {row['p50_ms']:.1f} and {row['p99_ms']:.1f} ms" for row in rows)
-    width, height = found["frame_px"]
+    frame = " × ".join(map(str, found["frame_px"]))
+    network = f" at {' × '.join(map(str, found['network_px']))} px" if "network_px" in found else ""
     return (
-        f"One frame of {width} × {height} px end to end by the real-time preset ({found['parameters'] / 1e6:.2f} M "
+        f"One frame of {frame} px end to end by the real-time preset{network} ({found['parameters'] / 1e6:.2f} M "
         f"parameters), p50 and p99 on {rows[0]['threads']} threads: {cells}; the budget is {found['budget_ms']:g} ms."
     )
 

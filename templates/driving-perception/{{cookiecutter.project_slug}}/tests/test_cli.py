@@ -111,10 +111,11 @@ def test_inputs_of_one_name_keep_their_answers_and_a_bad_video_stops_nothing(
 
 
 @pytest.mark.slow
-def test_a_run_is_exported_and_timed(call: Call, run_folders: dict[str, Path]) -> None:
+@pytest.mark.parametrize("task", ["segmentation", "detection", "lanes"])
+def test_a_run_is_exported_and_timed(task: str, call: Call, run_folders: dict[str, Path]) -> None:
     """One ONNX file that agrees with the model; both engines, the model alone and end to end."""
     pytest.importorskip("jax2onnx", reason="needs the extra onnx")
-    run = run_folders["segmentation"]
+    run = run_folders[task]
     code, found, error = call("export", run, "--json")
     assert 0 == code, error
     assert found["max_abs_difference"] < 1e-3
@@ -123,7 +124,8 @@ def test_a_run_is_exported_and_timed(call: Call, run_folders: dict[str, Path]) -
     assert {(scope, engine) for scope in ("model", "end to end") for engine in ("keras", "onnxruntime")} == {
         (row["scope"], row["engine"]) for row in found["rows"]
     }
-    assert {"p50_ms", "p90_ms", "p99_ms", "max_ms", "meets"} <= set(found["rows"][0])
+    facts = {"p50_ms", "p90_ms", "p99_ms", "max_ms", "meets", "device", "threads", "precision", "size_mb"}
+    assert all(facts <= set(row) and row["size_mb"] > 0 for row in found["rows"])
 
 
 @pytest.mark.parametrize(

@@ -31,12 +31,13 @@ VIDEO_CODE = "mp4v"
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run's configuration, its model from images to the answer, and what the answer means."""
+    """A run's configuration, its model from images to the answer, what the answer means, and the device's name."""
 
     folder: Path
     config: Config
     model: Any
     task: Task
+    device: str
 
     def check_classes(self, scenes: Scenes) -> None:
         """Refuse data with other classes than the model's, or of another size.
@@ -71,12 +72,11 @@ def load(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun:
         )
     config = configuration.load(Config, folder / "config.toml", overrides)
     saved = found["model"]
-    fit_keras.prepare("auto", seed=config.train.seed, precision=config.train.precision)
+    chosen = fit_keras.prepare("auto", seed=config.train.seed, precision=config.train.precision)
     trained = fit_keras.load_model(folder / saved["file"], saved["sha256"])
     height, width = trained.input_shape[1:3]
-    return TrainedRun(
-        folder, config, trained, train.task_of(config.model.task, tuple(saved["classes"]), (height, width))
-    )
+    task = train.task_of(config.model.task, tuple(saved["classes"]), (height, width))
+    return TrainedRun(folder, config, trained, task, chosen.name)
 
 
 def predict(folder: Path, inputs: Sequence[Path], output: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
