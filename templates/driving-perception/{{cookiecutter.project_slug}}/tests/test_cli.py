@@ -63,6 +63,22 @@ def test_the_safety_gate_fails_the_command(call: Call, run_folders: dict[str, Pa
     assert not json.loads((run / "evaluation.json").read_text())["gate"]["passed"]
 
 
+def test_the_safety_gate_is_held_for_boxes(call: Call, run_folders: dict[str, Path]) -> None:
+    """By the class that boxes have; one that is none of them is told, and refused where a recall is asked for."""
+    run = run_folders["detection"]
+    code, found, _ = call("evaluate", run, "--json")
+    assert (0, 0) == (code, found["gate"]["slices"])
+    assert found["warnings"][0].startswith("The safety gate's class 'person' is none of the model's classes: no recall")
+    assert found["warnings"][0] in json.loads((run / "run.json").read_text())["warnings"]
+    code, _, err = call("evaluate", run, "--set", "report.gate_recall=1.0")
+    assert (1, True) == (code, err.startswith("error: The safety gate's class 'person' is none of the model's classes"))
+    pedestrians = ("--set", "report.gate_class=pedestrian")
+    code, found, _ = call("evaluate", run, *pedestrians, "--json")
+    assert 0 < found["gate"]["slices"]
+    code, _, err = call("evaluate", run, *pedestrians, "--set", "report.gate_recall=1.0")
+    assert (1, True) == (code, err.startswith("error: The recall of 'pedestrian' is below 1 in "))
+
+
 @pytest.mark.parametrize("task", ["segmentation", "detection", "lanes"])
 def test_images_and_videos_are_predicted(task: str, call: Call, run_folders: dict[str, Path], tmp_path: Path) -> None:
     """Overlays of the size of what went in, a line each; a broken file is listed and stops nothing."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from driving_perception.config import Config, Train
+from driving_perception.config import Config, Report, Train
 from driving_perception.data import Scenes
+from paceline.errors import PacelineError
 
 
 @dataclass(frozen=True)
@@ -90,3 +91,18 @@ class Task(Protocol):
         The map holds the class of each pixel of the image.
         """
         ...
+
+
+def ungated(classes: Sequence[str], report: Report) -> list[str]:
+    """Return a warning where the class of the safety gate is none of `classes`, so that nothing is held to the gate.
+
+    Raises:
+        PacelineError: it is none, and a least recall is asked for.
+    """
+    if not report.gate_class or report.gate_class in classes:
+        return []
+    cause = f"The safety gate's class '{report.gate_class}' is none of the model's classes"
+    remedy = f"Set report.gate_class to one of {', '.join(classes)}, or to '' for no gate."
+    if report.gate_recall:
+        raise PacelineError(f"{cause}, and a recall of {report.gate_recall:g} is asked for.", remedy)
+    return [f"{cause}: no recall is held to anything. {remedy}"]
