@@ -46,7 +46,7 @@ _ACRONYMS = {
             "ID",
             "IDs",
         ),
-        *("CPU", "GPU", "TPU", "OS", "GB", "MB", "UTC", "FLOPs", "XGBoost", "DICOM", "ONNX", "URL", "MLP"),
+        *("CPU", "GPU", "TPU", "OS", "GB", "MB", "UTC", "FLOPs", "GFLOP", "XGBoost", "DICOM", "ONNX", "URL", "MLP"),
     )
 }
 
