@@ -100,10 +100,11 @@ class Detection:
         found = [self.decide(answer) for answer in answers]
         truth = [known[row] for row in rows]
         floor = boxes.median_boxes([known[row][0] for row in train], len(self.classes))
-        matched = boxes.match(truth, found, self.classes)
+        height_px = self.image_size_px[0]
+        matched = boxes.match(truth, found, self.classes, height_px=height_px)
         report, seed, sequences = config.report, config.train.seed, scenes.sequences[rows]
         scores = boxes.score(matched, sequences, gate_class=report.gate_class, resamples=report.resamples, seed=seed)
-        of_floor = boxes.match(truth, [floor] * len(truth), self.classes)
+        of_floor = boxes.match(truth, [floor] * len(truth), self.classes, height_px=height_px)
         for name, value in boxes.score(
             of_floor, sequences, gate_class=report.gate_class, resamples=0, seed=seed
         ).items():
