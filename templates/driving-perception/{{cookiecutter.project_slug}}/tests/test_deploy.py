@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from driving_perception import deploy, figures, predict
+from driving_perception import deploy, figures, predict, train
+from driving_perception.config import Config
 from driving_perception.segmentation import Segmentation, decide, likeliest
-from paceline import latency
+from paceline import latency, record
 from paceline.latency import Latency
 
 TASKS = ("segmentation", "detection", "lanes")
@@ -62,6 +63,20 @@ def test_a_frame_is_timed_at_its_own_size_and_answered_as_by_predict(
         assert (expected["map"] == answers[0]).mean() > 0.999  # where two classes are as likely, rounding decides
     else:
         assert expected == answers[0]
+
+
+@pytest.mark.slow
+def test_a_decoder_is_exported_with_its_frozen_backbone(small: Callable[..., Config], tmp_path: Path) -> None:
+    """One file from the image on, the features that were cached in training included, and as the model answers."""
+    pytest.importorskip("jax2onnx", reason="needs the extra onnx")
+    chosen = small(epochs=1)
+    chosen = chosen.model_copy(update={"model": chosen.model.model_copy(update={"name": "frozen"})})
+    run = Path(train.train(chosen, runs_folder=tmp_path)["run"])
+    found = deploy.export(run)
+    assert found["max_abs_difference"] < 1e-3
+    assert deploy.PARITY_FRAMES == found["compared"]
+    parameters = record.read(run)["model"]["frozen_parameters"]
+    assert 4 * parameters < found["size_bytes"]  # the backbone's weights are in it
 
 
 def test_outputs_in_a_list_are_those_by_name(run_folders: dict[str, Path]) -> None:
