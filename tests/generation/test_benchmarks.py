@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[1] / "ci" / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "ci" / "benchmarks"
 RECORD = {"model": {"parameters": 1}, "dataset": {"splits": [{"split": "train", "frames": 3}]}, "wall_seconds": 2.0}
 SCORES = {"mean_iou": {"value": 0.5, "floor": {"value": 0.1}}}
 
