@@ -48,6 +48,19 @@ IMAGES = {
 # Epochs of milliseconds, which are not all saved: enough of them that a kill after the first one finds the stage open.
 FINE_TUNED = IMAGES | {"model.name": "fine_tuned", "train.epochs": 300, "transfer.epochs": 60, "model.dropout": 0.5}
 FOLDS = IMAGES | {"train.folds": 2, "train.epochs": 30}
+ROADS = {
+    "data.frames": 48,
+    "data.image_height_px": 48,
+    "data.image_width_px": 64,
+    "model.name": "small",
+    "model.decoder_channels": 8,
+    "train.device": "cpu",
+    "train.epochs": 30,
+    "train.augment": 0.5,
+    "train.class_mix": 0.5,
+    "report.resamples": 0,
+    "report.worst_frames": 0,
+}
 MLP = SMALL | {
     "model.name": "mlp",
     "train.epochs": 40,
@@ -216,15 +229,27 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start_images(folder: Path, settings: dict[str, Any], backbone: Path) -> subprocess.Popen[str]:
     """Start `medical-imaging train` with these settings, in the run's folder `folder` where that is one already."""
-    if list(folder.glob("*/run.json")):
-        return start(folder, "--resume", str(next(folder.iterdir())), package="medical_imaging")
     from medical_imaging.config import Config
 
     chosen = configuration.replace(Config(), settings | {"model.backbone": str(backbone)}, source="test")
+    return start_in(folder, chosen, package="medical_imaging")
+
+
+def start_roads(folder: Path) -> subprocess.Popen[str]:
+    """Start `driving-perception train` on tiny drawn frames, in the run's folder `folder` where that is one already."""
+    from driving_perception.config import Config
+
+    return start_in(folder, configuration.replace(Config(), ROADS, source="test"), package="driving_perception")
+
+
+def start_in(folder: Path, config: Any, *, package: str) -> subprocess.Popen[str]:
+    """Start the `train` of a package with runs in `folder`, or go on with the one that is there."""
+    if list(folder.glob("*/run.json")):
+        return start(folder, "--resume", str(next(folder.iterdir())), package=package)
     folder.mkdir()
-    (folder.parent / "images.toml").write_text(configuration.dump(chosen), encoding="utf-8")
-    arguments = ("--config", str(folder.parent / "images.toml"), "--runs", str(folder))
-    return start(folder.parent, *arguments, package="medical_imaging")
+    (folder.parent / "config.toml").write_text(configuration.dump(config), encoding="utf-8")
+    arguments = ("--config", str(folder.parent / "config.toml"), "--runs", str(folder))
+    return start(folder.parent, *arguments, package=package)
 
 
 def stages(runs: Path) -> dict[str, int]:
@@ -272,6 +297,24 @@ def test_images_killed_in_any_stage_end_in_the_same_weights(
     assert straight["scores"] == resumed["scores"]
     record = json.loads(next(killed.glob("*/run.json")).read_text())
     assert len(points) == len(record["earlier_sessions"])
+
+
+@pytest.mark.slow
+def test_roads_killed_amid_augmentation_end_in_the_same_weights(tmp_path: Path) -> None:
+    """SIGKILL in an early and in a later epoch: each frame is changed and mixed as it would have been."""
+    straight = finish(start_roads(tmp_path / "straight"))
+    killed = tmp_path / "killed"
+    (last,) = stages(tmp_path / "straight").values()
+    for step in (1, last // 2):
+        process = start_roads(killed)
+        wait_until(lambda: newest_step(killed) >= step, process)  # noqa: B023 -- called within the loop only
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert step <= newest_step(killed) < last, "it was over before the kill"
+    resumed = finish(start_roads(killed))
+    assert weights(tmp_path / "straight") == weights(killed)
+    assert straight["scores"] == resumed["scores"]
+    assert 2 == len(json.loads(next(killed.glob("*/run.json")).read_text())["earlier_sessions"])
 
 
 EPOCH_BY_EPOCH = """

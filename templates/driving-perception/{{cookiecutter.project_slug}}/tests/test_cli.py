@@ -63,6 +63,29 @@ def test_the_safety_gate_fails_the_command(call: Call, run_folders: dict[str, Pa
     assert not json.loads((run / "evaluation.json").read_text())["gate"]["passed"]
 
 
+def test_the_safety_gate_is_held_for_boxes(call: Call, run_folders: dict[str, Path]) -> None:
+    """People by the name that the boxes have; a class that is none of them is told, and refused with a least recall."""
+    run = run_folders["detection"]
+    code, found, _ = call("evaluate", run, "--json")
+    assert (0, [], True) == (code, found["warnings"], found["gate"]["slices"] > 0)
+    code, _, err = call("evaluate", run, "--set", "report.gate_recall=1.0")
+    assert (1, True) == (code, err.startswith("error: The recall of 'person' is below 1 in "))
+    deer = ("--set", "report.gate_class=deer")
+    code, found, _ = call("evaluate", run, *deer, "--json")
+    assert (0, 0) == (code, found["gate"]["slices"])
+    assert found["warnings"][0].startswith("The safety gate's class 'deer' is none of the model's classes: no recall")
+    code, _, err = call("evaluate", run, *deer, "--set", "report.gate_recall=1.0")
+    assert (1, True) == (code, err.startswith("error: The safety gate's class 'deer' is none of the model's classes"))
+
+
+def test_lanes_have_no_gate_to_warn_of(call: Call, run_folders: dict[str, Path]) -> None:
+    """Their model knows no classes; a least recall is refused all the same."""
+    code, found, _ = call("evaluate", run_folders["lanes"], "--json")
+    assert (0, []) == (code, found["warnings"])
+    code, _, err = call("evaluate", run_folders["lanes"], "--set", "report.gate_recall=0.5")
+    assert (1, True) == (code, err.startswith("error: The safety gate's class 'person' is none of the model's classes"))
+
+
 @pytest.mark.parametrize("task", ["segmentation", "detection", "lanes"])
 def test_images_and_videos_are_predicted(task: str, call: Call, run_folders: dict[str, Path], tmp_path: Path) -> None:
     """Overlays of the size of what went in, a line each; a broken file is listed and stops nothing."""
@@ -85,11 +108,37 @@ def test_images_and_videos_are_predicted(task: str, call: Call, run_folders: dic
     assert 10 == capture.get(cv2.CAP_PROP_FRAME_COUNT)
 
 
+def test_inputs_of_one_name_keep_their_answers_and_a_bad_video_stops_nothing(
+    call: Call, run_folders: dict[str, Path], picture: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The second `1` is numbered, whatever its suffix and folder; what comes after a video without frames is seen."""
+    images = [picture(tmp_path / name) for name in ("a/1.png", "b/1.png", "b/1.jpg")]
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    video = cv2.VideoWriter(str(tmp_path / "drive.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (64, 48))
+    video.write(cv2.imread(str(images[0])))
+    video.release()
+    code, found, _ = call(
+        "predict", run_folders["segmentation"], *images, "broken.mp4", "drive.mp4", "--output", "out", "--json"
+    )
+    assert (0, 3, 1, 1, 1) == (code, *(found[key] for key in ("images", "videos", "frames", "quarantined")))
+    written = [f"{name}.{suffix}" for name in ("1", "1-2", "1-3") for suffix in ("overlay.jpg", "png")]
+    listed = ["drive.overlay.mp4", "predictions.jsonl", "quarantine.jsonl"]
+    assert sorted(written + listed) == sorted(path.name for path in (tmp_path / "out").iterdir())
+    lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
+    overlays = ["1.overlay.jpg", "1-2.overlay.jpg", "1-3.overlay.jpg"]
+    assert list(zip(map(str, images), overlays, strict=True)) == [
+        (line["image"], line["overlay"]) for line in lines[:3]
+    ]
+    kept_apart = json.loads((tmp_path / "out" / "quarantine.jsonl").read_text())
+    assert ("broken.mp4", "the file cannot be opened as a video") == (kept_apart["source"], kept_apart["reason"])
+
+
 @pytest.mark.slow
-def test_a_run_is_exported_and_timed(call: Call, run_folders: dict[str, Path]) -> None:
+@pytest.mark.parametrize("task", ["segmentation", "detection", "lanes"])
+def test_a_run_is_exported_and_timed(task: str, call: Call, run_folders: dict[str, Path]) -> None:
     """One ONNX file that agrees with the model; both engines, the model alone and end to end."""
     pytest.importorskip("jax2onnx", reason="needs the extra onnx")
-    run = run_folders["segmentation"]
+    run = run_folders[task]
     code, found, error = call("export", run, "--json")
     assert 0 == code, error
     assert found["max_abs_difference"] < 1e-3
@@ -98,7 +147,8 @@ def test_a_run_is_exported_and_timed(call: Call, run_folders: dict[str, Path]) -
     assert {(scope, engine) for scope in ("model", "end to end") for engine in ("keras", "onnxruntime")} == {
         (row["scope"], row["engine"]) for row in found["rows"]
     }
-    assert {"p50_ms", "p90_ms", "p99_ms", "max_ms", "meets"} <= set(found["rows"][0])
+    facts = {"p50_ms", "p90_ms", "p99_ms", "max_ms", "meets", "device", "threads", "precision", "size_mb"}
+    assert all(facts <= set(row) and row["size_mb"] > 0 for row in found["rows"])
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,17 @@ def test_tusimple_accuracy() -> None:
     assert (2.0, 2.0) == lanes.compare(shifted, truth, 64)[3:]
 
 
+def test_a_part_of_the_image_is_compared_alone() -> None:
+    """Right near the vehicle, wrong further away; the halves of the height make the whole."""
+    truth = columns(LEFT, RIGHT)
+    found = np.where((np.arange(12) < 9)[:, None] & (truth >= 0), truth + 10, truth)
+    near = [lanes.within(each, 0.75, 1.0) for each in (found, truth)]
+    assert (1.0, 2.0, 0.0) == lanes.compare(*near, 64)[:3]
+    middle = [lanes.within(each, 0.5, 0.75) for each in (found, truth)]
+    assert (2.0, 2.0) == lanes.compare(*middle, 64)[1:3]
+    assert np.array_equal(truth, np.maximum(lanes.within(truth, 0, 0.5), lanes.within(truth, 0.5, 1)))
+
+
 def test_the_floor_is_the_usual_place() -> None:
     """The median of the training lanes, where at least half of the frames have one."""
     truth = columns(LEFT, RIGHT)

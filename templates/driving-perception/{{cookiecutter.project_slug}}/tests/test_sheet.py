@@ -6,9 +6,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from driving_perception import sheet
 from driving_perception.config import Config, Data
 from driving_perception.data import Scenes
+from paceline.errors import PacelineError
 from paceline.quarantine import Quarantine
 
 
@@ -19,6 +22,18 @@ def test_sheet_is_a_page_with_pictures_and_facts(tmp_path: Path, camvid: Path, s
     assert str(path) == answer["sheet"]
     assert 12 == path.read_text(encoding="utf-8").count("data:image/jpeg;base64")
     assert 12 == json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["frames"]
+
+
+def test_a_drive_in_two_folders_of_splits_is_refused_before_any_training(
+    tmp_path: Path, picture: Callable[..., Path], mask: Callable[..., Path], settings: Callable[..., Data]
+) -> None:
+    """The sequence is the folder below the split: `train/a` and `val/a` are one drive."""
+    for name in ("train/a/1", "train/a/2", "train/b/4", "train/b/5", "val/a/7"):
+        picture(tmp_path / "images" / f"{name}.png")
+        mask(tmp_path / "masks" / f"{name}.png", 0)
+    config = Config(data=settings("folders", tmp_path, labels={"road": 0}))
+    with pytest.raises(PacelineError, match="share 0 frames and 1 sequences: a"):
+        sheet.write(tmp_path / "sheet.html", config, Quarantine())
 
 
 def test_contact_sheet_has_every_sequence(scenes: Callable[..., Scenes]) -> None:

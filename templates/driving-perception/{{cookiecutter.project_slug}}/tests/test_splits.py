@@ -51,9 +51,17 @@ def test_one_sequence_is_left_out(scenes: Make) -> None:
 def test_published_splits_are_taken_with_a_warning(scenes: Make) -> None:
     """CamVid's `val` is a clip of a sequence that `train` holds: taken, and said."""
     found = scenes("aabbbc", official=["train", "train", "train", "val", "val", "test"])
-    split = splits.divide(found, Data(), seed=0)
+    split = splits.divide(found, Data(source="camvid"), seed=0)
     assert ([0, 1, 2], [3, 4], [5]) == tuple(rows.tolist() for rows in split.parts().values())
     assert "train and validation share 1 sequences (b)" in split.warnings[0]
+
+
+@pytest.mark.parametrize("official", [["train"] * 5 + ["val"] * 2, ["train"] * 4 + ["val", "test", "test"]])
+def test_a_sequence_in_two_of_the_users_own_splits_is_refused(scenes: Make, official: list[str]) -> None:
+    """Nobody has published them so: scores would be too good and stand for nothing."""
+    found = scenes("aabbbcb", official=official)
+    with pytest.raises(PacelineError, match=r"share 0 frames and 1 sequences: b"):
+        splits.divide(found, Data(source="folders"), seed=0)
 
 
 def test_published_validation_is_the_test_where_there_is_no_other(scenes: Make) -> None:

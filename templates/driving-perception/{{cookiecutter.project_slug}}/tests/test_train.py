@@ -31,7 +31,7 @@ def test_a_run_folder_has_everything(task: str, run_folders: dict[str, Path]) ->
     assert "done" == found["status"]
     assert SCORES[task] == next(iter(found["scores"]))
     assert {"value", "low", "high", "floor"} <= set(found["scores"][SCORES[task]])
-    assert any(row["slice"] == "weather: rainy" for row in found["slices"])
+    assert {"weather: rainy", "distance: near (lowest quarter)"} <= {row["slice"] for row in found["slices"]}
     assert "pictures" in {figure["kind"] for figure in found["figures"]}
     assert sum(found["phases"].values()) == pytest.approx(found["wall_seconds"], rel=0.01)
 
@@ -41,6 +41,18 @@ def test_segmentation_learns_more_than_the_location_prior(run_folders: dict[str,
     for name in ("mean_iou", "pixel_accuracy"):
         score = record.read(run_folders["segmentation"])["scores"][name]
         assert score["floor"]["value"] + 0.01 < score["value"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["detection", "lanes"])
+def test_boxes_and_lanes_are_learned_beyond_what_needs_no_image(
+    task: str, small: Callable[..., Config], tmp_path: Path
+) -> None:
+    """Forty short epochs on other drives: far above the median box and the mean lanes."""
+    found = record.read(Path(train.train(small(task, epochs=40), runs_folder=tmp_path)["run"]))
+    score = found["scores"][SCORES[task]]
+    assert {"detection": "median box", "lanes": "mean lanes"}[task] == score["floor"]["name"]
+    assert score["floor"]["value"] + 0.2 < score["value"]
 
 
 def test_a_run_starts_from_an_earlier_one(

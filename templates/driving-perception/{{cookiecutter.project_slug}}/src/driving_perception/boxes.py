@@ -6,13 +6,14 @@ Boxes are rows of class, x1, y1, x2, y2 in pixels, answers with their score behi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from driving_perception import metrics
 from driving_perception.figures import colours
 from paceline import intervals
 
@@ -36,6 +37,8 @@ class Matched:
         sure: score of each answer.
         right: whether it has an object to itself.
         objects: (frames, classes), how many objects there are.
+        band: of each answer, the place in `metrics.BANDS` of its object, or where it has none, its own.
+        objects_by_band: (bands, frames, classes), the objects by the band that their lower edge is in.
     """
 
     classes: tuple[str, ...]
@@ -44,6 +47,8 @@ class Matched:
     sure: NDArray[np.float64]
     right: NDArray[np.bool_]
     objects: NDArray[np.int64]
+    band: NDArray[np.int64]
+    objects_by_band: NDArray[np.int64]
 
 
 def overlaps(some: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
@@ -76,6 +81,8 @@ def match(
     truth: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
     found: Sequence[FoundBoxes],
     classes: tuple[str, ...],
+    *,
+    height_px: int,
 ) -> Matched:
     """Give each object of each frame to the surest answer of its class that overlaps it enough.
 
@@ -83,11 +90,12 @@ def match(
         truth: of each frame the objects, and the regions (n, 4) in which an answer counts neither way.
         found: the answers of each frame.
         classes: the categories.
+        height_px: of the image that the boxes are of.
     """
-    rows: list[tuple[int, int, float, bool]] = []
-    objects = np.zeros((len(truth), len(classes)), np.int64)
+    rows: list[tuple[int, int, float, bool, int]] = []
+    objects = np.zeros((len(metrics.BANDS), len(truth), len(classes)), np.int64)
     for frame, ((there, ignored), answers) in enumerate(zip(truth, found, strict=True)):
-        objects[frame] = np.bincount(there[:, 0].astype(int), minlength=len(classes))
+        np.add.at(objects[:, frame], (metrics.bands_of(there[:, 4], height_px), there[:, 0].astype(np.intp)), 1)
         for number in np.unique(answers[:, 0]).astype(int):
             mine = answers[answers[:, 0] == number]
             mine = mine[np.argsort(-mine[:, 5], kind="stable")]
@@ -102,14 +110,18 @@ def match(
                     taken[best] = True
                 elif covered[place] >= ENOUGH:
                     continue
-                rows.append((frame, number, float(answer[5]), right))
-    columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
+                lowest = mates[best, 3] if right else answer[4]
+                band = int(metrics.bands_of(lowest, height_px))
+                rows.append((frame, number, float(answer[5]), right, band))
+    columns = list(zip(*rows, strict=True)) or [(), (), (), (), ()]
     return Matched(
         classes,
         np.array(columns[0], np.int64),
         np.array(columns[1], np.int64),
         np.array(columns[2], np.float64),
         np.array(columns[3], bool),
+        objects.sum(axis=0),
+        np.array(columns[4], np.int64),
         objects,
     )
 
@@ -158,24 +170,30 @@ def score(
 
 
 def slices(matched: Matched, groups: Mapping[str, NDArray[Any]], *, gate_class: str) -> list[dict[str, Any]]:
-    """Return a row for each value of each group of frames: `slice`, `frames`, `ap50`, `<gate_class>_recall`."""
-    rows = []
+    """Return a row for each value of each group of frames, and for each band of the image that objects stand in.
+
+    Returns:
+        `slice`, `frames`, `ap50`, and where the class is known `<gate_class>_recall`, None where there is no object.
+    """
+    parts: list[tuple[str, Matched, NDArray[np.float64]]] = []
     for name, values in groups.items():
         known = values.astype(str)
-        for value in sorted(set(known) - {"", "undefined"}):
-            weights = (known == value).astype(np.float64)
-            precisions = [each for each in _by_class(matched, weights) if not np.isnan(each)]
-            if not precisions:
-                continue
-            row: dict[str, Any] = {
-                "slice": f"{name}: {value}",
-                "frames": int(weights.sum()),
-                "ap50": float(np.mean(precisions)),
-            }
-            if gate_class in matched.classes:
-                share = _recall(matched, matched.classes.index(gate_class), weights)
-                row[f"{gate_class}_recall"] = None if np.isnan(share) else share
-            rows.append(row)
+        parts += [
+            (f"{name}: {value}", matched, (known == value).astype(np.float64))
+            for value in sorted(set(known) - {"", "undefined"})
+        ]
+    every = np.ones(len(matched.objects))
+    parts += [(f"distance: {band}", _in_band(matched, place), every) for place, band in enumerate(metrics.BANDS)]
+    rows = []
+    for name, part, weights in parts:
+        precisions = [each for each in _by_class(part, weights) if not np.isnan(each)]
+        if not precisions:
+            continue
+        row: dict[str, Any] = {"slice": name, "frames": int(weights.sum()), "ap50": float(np.mean(precisions))}
+        if gate_class in part.classes:
+            share = _recall(part, part.classes.index(gate_class), weights)
+            row[f"{gate_class}_recall"] = None if np.isnan(share) else share
+        rows.append(row)
     return rows
 
 
@@ -243,6 +261,20 @@ def draw(image: NDArray[np.uint8], found: NDArray[np.float32], classes: Sequence
         name = classes[int(row[0])]
         cv2.putText(drawn, name, (x1, max(8, y1 - 2)), cv2.FONT_HERSHEY_SIMPLEX, 0.3 * wide, colour, wide)
     return drawn
+
+
+def _in_band(matched: Matched, place: int) -> Matched:
+    """Return the objects of a band, and the answers that are one of them or stand where they would."""
+    mine = matched.band == place
+    return replace(
+        matched,
+        frame=matched.frame[mine],
+        number=matched.number[mine],
+        sure=matched.sure[mine],
+        right=matched.right[mine],
+        band=matched.band[mine],
+        objects=matched.objects_by_band[place],
+    )
 
 
 def _by_class(matched: Matched, frame_weights: NDArray[np.float64]) -> list[float]:

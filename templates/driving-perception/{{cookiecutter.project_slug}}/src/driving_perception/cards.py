@@ -26,7 +26,7 @@ def model_card(record: dict[str, Any]) -> str:
         ),
         limits=(
             *(("It was trained on rendered frames: figures hold for these, not for a road.",) if simulated else ()),
-            "The test is of other sequences than training, but of the same cameras and regions.",
+            _of_the_test(record["dataset"]),
             "Conditions that no test sequence has (see the slices) are not covered by any figure here.",
             "Frames are judged one by one: nothing is said of flicker from frame to frame.",
         ),
@@ -58,7 +58,7 @@ def data_card(record: dict[str, Any]) -> str:
         preprocessing=(
             "Frames are resized to the configured size; masks by the nearest pixel, so that no class is invented.",
             "255 in a mask is ignored in training and in every score. What could not be read is in the quarantine.",
-            "Training, validation and test have no sequence in common.",
+            *_of_the_splits(record["dataset"]),
         ),
         uses=("Training and judging models that say what a camera in a vehicle sees.",),
         not_for=(
@@ -74,3 +74,19 @@ def data_card(record: dict[str, Any]) -> str:
             "The figures above are of the run named at the top; every run writes them again from what it read.",
         ),
     )
+
+
+def _of_the_test(dataset: dict[str, Any]) -> str:
+    """Return how far the test is from training."""
+    count = dataset["shared_sequences"].get("train and test", 0)
+    if count:
+        return f"{count} sequences have frames in training and in the test: scores are too good for another drive."
+    return "The test is of other sequences than training, but of the same cameras and regions."
+
+
+def _of_the_splits(dataset: dict[str, Any]) -> tuple[str, ...]:
+    """Return how the splits came about, and which sequences they have in common."""
+    shared = dataset["shared_sequences"]
+    pairs = "; ".join(f"{pair}: {count}" for pair, count in shared.items())
+    said = f"have sequences in common ({pairs})" if shared else "have no sequence in common"
+    return f"Training, validation and test {said}; the split: {dataset['split']}.", *dataset["split_warnings"]

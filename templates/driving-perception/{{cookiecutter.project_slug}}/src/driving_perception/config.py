@@ -105,7 +105,9 @@ class Report(Section):
     """What is reported, and what must hold."""
 
     resamples: int = Field(300, ge=0, description="of the bootstrap over sequences; 0: no intervals")
-    gate_class: str = Field("person", description="the safety gate: recall of this class; empty: no gate")
+    gate_class: str = Field(
+        "person", description="the safety gate: recall of this class, people by either name; empty: none"
+    )
     gate_recall: float = Field(0.0, ge=0, le=1, description="the least recall in every slice; below it evaluate fails")
     worst_frames: int = Field(6, ge=0, description="shown as overlays")
     robustness_frames: int = Field(24, ge=0, description="that `evaluate` looks at in fog, noise, blur and dark")

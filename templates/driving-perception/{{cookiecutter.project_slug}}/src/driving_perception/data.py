@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,6 +141,7 @@ def audit(scenes: Scenes, split: Split | None, quarantine: Quarantine) -> dict[s
                 {"split": name, "frames": len(rows), "sequences": len(set(scenes.sequences[rows].tolist()))}
                 for name, rows in split.parts().items()
             ],
+            "shared_sequences": _shared(scenes, split),
             "look_alikes": _look_alikes(scenes, split),
             "split_warnings": list(split.warnings),
         }
@@ -170,6 +172,13 @@ def _sizes_of(boxes: Sequence[NDArray[np.float32]], classes: Sequence[str]) -> l
         }
         for at, name in enumerate(classes)
     ]
+
+
+def _shared(scenes: Scenes, split: Split) -> dict[str, int]:
+    """Return the number of sequences that two splits have in common, for each pair that has some."""
+    names = {name: set(scenes.sequences[rows].tolist()) for name, rows in split.parts().items()}
+    counts = {f"{one} and {other}": len(names[one] & names[other]) for one, other in combinations(names, 2)}
+    return {pair: count for pair, count in counts.items() if count}
 
 
 def _look_alikes(scenes: Scenes, split: Split) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from driving_perception import boxes, figures
 from driving_perception.config import Config, Train
 from driving_perception.data import Scenes
-from driving_perception.tasks import Evaluation
+from driving_perception.tasks import Evaluation, gate_class
 from paceline import device
 from paceline.errors import PacelineError
 
@@ -100,13 +100,13 @@ class Detection:
         found = [self.decide(answer) for answer in answers]
         truth = [known[row] for row in rows]
         floor = boxes.median_boxes([known[row][0] for row in train], len(self.classes))
-        matched = boxes.match(truth, found, self.classes)
+        height_px = self.image_size_px[0]
+        matched = boxes.match(truth, found, self.classes, height_px=height_px)
         report, seed, sequences = config.report, config.train.seed, scenes.sequences[rows]
-        scores = boxes.score(matched, sequences, gate_class=report.gate_class, resamples=report.resamples, seed=seed)
-        of_floor = boxes.match(truth, [floor] * len(truth), self.classes)
-        for name, value in boxes.score(
-            of_floor, sequences, gate_class=report.gate_class, resamples=0, seed=seed
-        ).items():
+        gate = gate_class(self.classes, report)
+        scores = boxes.score(matched, sequences, gate_class=gate, resamples=report.resamples, seed=seed)
+        of_floor = boxes.match(truth, [floor] * len(truth), self.classes, height_px=height_px)
+        for name, value in boxes.score(of_floor, sequences, gate_class=gate, resamples=0, seed=seed).items():
             if name in scores:
                 scores[name]["floor"] = {"name": "median box", **value}
         missed = boxes.missed(matched)
@@ -122,7 +122,7 @@ class Detection:
         by_class = boxes.by_class(matched)
         return Evaluation(
             scores=scores,
-            slices=boxes.slices(matched, {**attributes, "sequence": sequences}, gate_class=report.gate_class),
+            slices=boxes.slices(matched, {**attributes, "sequence": sequences}, gate_class=gate),
             notes=boxes.NOTES,
             figures=figures.of_objects(by_class, boxes.precision_recall(matched), shown),
         )

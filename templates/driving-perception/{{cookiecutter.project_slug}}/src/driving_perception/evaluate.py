@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driving_perception import data, model, predict, robustness, splits
+from driving_perception import data, model, predict, robustness, splits, tasks
 from driving_perception.config import Report
 from driving_perception.data import Scenes
 from paceline import report
@@ -22,12 +22,14 @@ def evaluate(folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Score the run in `folder` on its test sequences and write `evaluation.html` and `.json` into it.
 
     Returns:
-        `scores` and `slices` as in the run record, `robustness` (see `under_bad_sight`), `gate`, `sheet`.
+        `scores` and `slices` as in the run record, `robustness` (see `under_bad_sight`), `gate`, `warnings`, `sheet`.
 
     Raises:
-        PacelineError: it is no finished run, or the safety gate is not passed; then both files are there.
+        PacelineError: it is no finished run, the safety gate asks for a class that the model does not know, or it is
+            not passed; then both files are there.
     """
     run = predict.load(folder, overrides)
+    doubts = tasks.ungated(run.config.model.task, run.task.classes, run.config.report)
     quarantine = Quarantine(folder / "evaluation.quarantine.jsonl")
     scenes = data.load(run.config.data, run.config.model.task, quarantine)
     run.check_classes(scenes)
@@ -42,6 +44,7 @@ def evaluate(folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         "slices": found.slices,
         "robustness": rows,
         "gate": gate,
+        "warnings": [*split.warnings, *doubts, *found.warnings],
         "quarantined": quarantine.quarantined,
     }
     charts = list(found.figures)
@@ -67,7 +70,9 @@ def judge(slices: Sequence[dict[str, Any]], scores: dict[str, Any], config: Repo
     Returns:
         `class`, `least_recall`, `slices` (how many were judged), `failed` (rows of `slice`, `recall`), `passed`.
     """
-    name = f"{config.gate_class}_recall"
+    columns = {column for row in (scores, *slices) for column in row}
+    known = (f"{name}_recall" for name in tasks.gate_names(config))
+    name = next((each for each in known if each in columns), "")
     rows = [{"slice": row["slice"], "recall": row[name]} for row in slices if row.get(name) is not None]
     if name in scores:
         rows.insert(0, {"slice": "all frames", "recall": scores[name]["value"]})

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from driving_perception import figures
+from driving_perception import figures, metrics
 from driving_perception.config import Config, Train
 from driving_perception.data import Scenes
 from driving_perception.tasks import Evaluation
@@ -123,6 +123,16 @@ class Lanes:
                 row = {key: each["value"] for key, each in part.items()}
                 if row:
                     slices.append({"slice": f"{name}: {value}", "frames": int((texts == value).sum()), **row})
+        for band, (top, bottom) in metrics.BANDS.items():
+            pairs = (
+                (within(answer, top, bottom), within(there, top, bottom))
+                for answer, there in zip(found, truth, strict=True)
+            )
+            of_band = np.array([compare(answer, there, width) for answer, there in pairs])
+            part = _score(of_band, sequences, resamples=0, seed=seed)
+            row = {key: each["value"] for key, each in part.items()}
+            if row:
+                slices.append({"slice": f"distance: {band}", "frames": len(rows), **row})
         quality = np.where(counts[:, 1] > 0, counts[:, 0], 2.0)
         shown = []
         for place in np.argsort(quality, kind="stable")[: report.worst_frames]:
@@ -244,6 +254,12 @@ def compare(
     missed = sum(accuracy < ENOUGH for accuracy in accuracies)
     accuracy = float(np.mean(accuracies)) if accuracies else 0.0
     return accuracy, float(len(there)), float(missed), float(len(answers)), float(len(answers) - len(matched))
+
+
+def within(columns: NDArray[np.float32], top: float, bottom: float) -> NDArray[np.float32]:
+    """Return columns in pixels (rows, slots), `AWAY` outside of this share of the height, 0 to 1 from the top."""
+    y = (np.arange(len(columns)) + 0.5) / len(columns)
+    return np.where(((y >= top) & (y < bottom))[:, None], columns, AWAY).astype(np.float32)
 
 
 def mean_lanes(known: NDArray[np.float32]) -> NDArray[np.float32]:

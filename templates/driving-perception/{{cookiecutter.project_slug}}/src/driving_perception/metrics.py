@@ -24,6 +24,15 @@ BANDS = {"far (upper half)": (0.0, 0.5), "middle (third quarter)": (0.5, 0.75), 
 FloatArray = NDArray[np.float64]
 
 
+def bands_of(lowest_px: NDArray[Any], height_px: int) -> NDArray[np.intp]:
+    """Return the place in `BANDS` of what ends at these rows of an image: on a level road it stands there.
+
+    >>> bands_of(np.array([10, 50, 51, 100]), 100).tolist()
+    [0, 0, 1, 2]
+    """
+    return np.digitize(lowest_px / height_px, [bottom for _, bottom in BANDS.values()][:-1], right=True)
+
+
 class Tally:
     """The counts of frames, one after the other, whatever their size.
 

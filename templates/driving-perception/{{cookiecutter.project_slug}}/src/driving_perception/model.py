@@ -7,6 +7,7 @@ Depthwise convolutions are avoided: XLA runs them slowly on a CPU.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ ENCODERS: dict[str, tuple[int, tuple[int, ...], tuple[int, ...]]] = {
     "base": (24, (48, 96, 160, 256), (1, 2, 2, 2)),
     "large": (32, (64, 128, 256, 384), (1, 2, 4, 3)),
 }
+WEIGHTED = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
 SMALL_DECODER = 48  # its width in the real-time preset, at most
 PREDICT_BATCH = 8  # images at a time; the last batch is filled up, so that nothing is compiled twice
 
@@ -75,9 +77,11 @@ class Network:
         )
 
     def state(self) -> dict[str, Any]:
-        """Return parameters and depth, for the record."""
-        weighted = [layer for layer in flat_layers(self.whole()) if isinstance(layer, (layers.Conv2D, layers.Dense))]
-        state = {"parameters": int(self.trained.count_params()), "layers": len(weighted)}
+        """Return parameters, depth and arithmetic, for the record: `gflop_per_frame` is of one frame in use."""
+        known = list(flat_layers(self.whole()))
+        weighted = [layer for layer in known if isinstance(layer, WEIGHTED)]
+        state: dict[str, Any] = {"parameters": int(self.trained.count_params()), "layers": len(weighted)}
+        state["gflop_per_frame"] = 1e-9 * sum(operations(layer) for layer in weighted)
         if self.backbone is not None:
             frozen = transfer.select(self.backbone, MAPS)
             state["frozen_parameters"] = int(frozen.count_params())
@@ -208,6 +212,18 @@ def flat_layers(model: Any) -> Iterator[Any]:
             yield from flat_layers(layer)
         else:
             yield layer
+
+
+def operations(layer: Any) -> int:
+    """Return the multiplications and additions of a convolution or a dense layer for one image, two for each weight.
+
+    >>> layer = layers.Conv2D(4, 3, padding="same")
+    >>> _ = keras.Model(image := keras.Input((8, 8, 2)), layer(image))
+    >>> operations(layer) == 2 * 8 * 8 * 4 * 3 * 3 * 2
+    True
+    """
+    places = math.prod(layer.output.shape[1:-1])  # that each weight is used at; none of a dense layer's: 1
+    return int(2 * places * math.prod(layer.kernel.shape))
 
 
 def take(arrays: Any, rows: NDArray[np.int64]) -> Any:

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from driving_perception.labels import UNKNOWN, Labels
 from paceline.cache import Refused
-from paceline.errors import PacelineError
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".m4v")
 MAX_PIXELS = 50_000_000
@@ -157,17 +156,17 @@ def video(file: Path) -> Iterator[tuple[float, Iterator[NDArray[np.uint8]]]]:
     """Open a video, and give its frames per second and its frames, (height, width, 3) RGB, one after the other.
 
     Raises:
-        PacelineError: it cannot be opened, has no frame, or its frames are larger than `MAX_PIXELS`.
+        Refused: it cannot be opened, has no frame, or its frames have more than `MAX_PIXELS`.
     """
     capture = cv2.VideoCapture(str(file))
     try:
         if not capture.isOpened():
-            raise PacelineError(f"'{file}' cannot be opened as a video.", "Give an .mp4 or .avi that a player shows.")
+            raise Refused("the file cannot be opened as a video")
         if capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT) > MAX_PIXELS:
-            raise PacelineError(f"The frames of '{file}' are larger than 50 megapixels.", "Scale the video down first.")
+            raise Refused(f"the video's frames have more than {MAX_PIXELS // 1_000_000} megapixels")
         good, first = capture.read()
         if not good:
-            raise PacelineError(f"'{file}' is a video without frames.", "Record or copy it again.")
+            raise Refused("the video has no frames")
         rate = capture.get(cv2.CAP_PROP_FPS)
         yield (rate if 0 < rate <= 1000 else 25.0), _frames(capture, first)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,12 +31,13 @@ VIDEO_CODE = "mp4v"
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run's configuration, its model from images to the answer, and what the answer means."""
+    """A run's configuration, its model from images to the answer, what the answer means, and the device's name."""
 
     folder: Path
     config: Config
     model: Any
     task: Task
+    device: str
 
     def check_classes(self, scenes: Scenes) -> None:
         """Refuse data with other classes than the model's, or of another size.
@@ -70,20 +72,20 @@ def load(folder: Path, overrides: Sequence[str] = ()) -> TrainedRun:
         )
     config = configuration.load(Config, folder / "config.toml", overrides)
     saved = found["model"]
-    fit_keras.prepare("auto", seed=config.train.seed, precision=config.train.precision)
+    chosen = fit_keras.prepare("auto", seed=config.train.seed, precision=config.train.precision)
     trained = fit_keras.load_model(folder / saved["file"], saved["sha256"])
     height, width = trained.input_shape[1:3]
-    return TrainedRun(
-        folder, config, trained, train.task_of(config.model.task, tuple(saved["classes"]), (height, width))
-    )
+    task = train.task_of(config.model.task, tuple(saved["classes"]), (height, width))
+    return TrainedRun(folder, config, trained, task, chosen.name)
 
 
 def predict(folder: Path, inputs: Sequence[Path], output: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Look at images, folders of images and videos with the run in `folder`, and write what it says below `output`.
 
     An image gives `NAME.overlay.jpg`, for segmentation `NAME.png` with class numbers, at the size of the image; a video
-    gives `NAME.overlay.mp4`. `predictions.jsonl` has a line for each image and each frame; what could not be read
-    stands in `quarantine.jsonl`.
+    gives `NAME.overlay.mp4`. The name is the input's; where several have the same, the later ones are numbered
+    (`NAME-2`). `predictions.jsonl` has a line for each image and each frame, with the overlay's name; what could not be
+    read stands in `quarantine.jsonl`.
 
     Returns:
         `output`, `images`, `videos`, `frames` (of the videos), `quarantined`.
@@ -93,6 +95,7 @@ def predict(folder: Path, inputs: Sequence[Path], output: Path, overrides: Seque
     """
     run = load(folder, overrides)
     images, videos = _sort(inputs)
+    names = _named(images), _named(videos)
     output.mkdir(parents=True, exist_ok=True)
     quarantine = Quarantine(output / "quarantine.jsonl")
     counts = {"images": 0, "videos": 0, "frames": 0}
@@ -101,20 +104,30 @@ def predict(folder: Path, inputs: Sequence[Path], output: Path, overrides: Seque
         def note(values: dict[str, Any]) -> None:
             lines.write(json.dumps(atomic.plain(values), ensure_ascii=False, allow_nan=False) + "\n")
 
-        for file, image, answer in _answers(run, _read(images, quarantine)):
-            _write(output / f"{file.stem}.overlay.jpg", run.task.draw(image, answer))
+        for place, image, answer in _answers(run, _read(images, quarantine)):
+            overlay = f"{names[0][place]}.overlay.jpg"
+            _write(output / overlay, run.task.draw(image, answer))
             said = run.task.describe(answer, image.shape[:2])
             classes = said.pop("map", None)
             if classes is not None:
-                _write(output / f"{file.stem}.png", classes)
-            note({"image": str(file), **said})
+                _write(output / f"{names[0][place]}.png", classes)
+            note({"image": str(images[place]), "overlay": overlay, **said})
             counts["images"] += 1
-        for file in videos:
-            counts["frames"] += _overlay_video(run, file, output / f"{file.stem}.overlay.mp4", note)
+        for file, name in zip(videos, names[1], strict=True):
+            quarantine.count(read=1)
+            try:
+                counts["frames"] += _overlay_video(run, file, output / f"{name}.overlay.mp4", note)
+            except Refused as refused:
+                quarantine.add(str(file), "", refused.reason)
+                continue
+            quarantine.count(kept=1)
             counts["videos"] += 1
     if not counts["images"] + counts["videos"]:
         reason = next(iter(quarantine.state()["by_reason"]), "there is none")
-        raise PacelineError(f"None of {len(images)} images could be read: {reason}.", "Give PNG or JPEG files.")
+        raise PacelineError(
+            f"None of {len(images)} images and {len(videos)} videos could be read: {reason}.",
+            "Give PNG or JPEG files, or videos that a player shows.",
+        )
     return {"run": str(folder), "output": str(output), **counts, "quarantined": quarantine.quarantined}
 
 
@@ -136,8 +149,25 @@ def _sort(inputs: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     return images, videos
 
 
-def _read(files: Sequence[Path], quarantine: Quarantine) -> Iterator[tuple[Path, NDArray[np.uint8]]]:
+def _named(files: Sequence[Path]) -> list[str]:
+    """Return the name that each file's answers get: its own, numbered where an earlier file has it.
+
+    >>> _named([Path("a/1.png"), Path("b/1.PNG"), Path("b/1-2.png")])
+    ['1', '1-2', '1-2-2']
+    """
+    taken: set[str] = set()
+    names = []
     for file in files:
+        numbered = (f"{file.stem}-{number}" for number in itertools.count(2))
+        name = next(each for each in itertools.chain([file.stem], numbered) if each.casefold() not in taken)
+        taken.add(name.casefold())  # some file systems do not tell capitals apart
+        names.append(name)
+    return names
+
+
+def _read(files: Sequence[Path], quarantine: Quarantine) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Yield the place of each file that can be read, and its image."""
+    for place, file in enumerate(files):
         try:
             image = pictures.image(file)
         except Refused as refused:
@@ -145,7 +175,7 @@ def _read(files: Sequence[Path], quarantine: Quarantine) -> Iterator[tuple[Path,
             quarantine.add(str(file), "", refused.reason)
             continue
         quarantine.count(read=1, kept=1)
-        yield file, image
+        yield place, image
 
 
 def _answers(
@@ -170,7 +200,12 @@ def _answers(
 
 
 def _overlay_video(run: TrainedRun, source: Path, target: Path, note: Any) -> int:
-    """Write `source` with the answers drawn over it to `target`, and return the number of frames."""
+    """Write `source` with the answers drawn over it to `target`, and return the number of frames.
+
+    Raises:
+        Refused: see `pictures.video`.
+        PacelineError: `target` cannot be written.
+    """
     frames, writer = 0, None
     with pictures.video(source) as (rate, found):
         try:
@@ -184,7 +219,7 @@ def _overlay_video(run: TrainedRun, source: Path, target: Path, note: Any) -> in
                 writer.write(np.ascontiguousarray(drawn[..., ::-1]))
                 said = run.task.describe(answer, image.shape[:2])
                 said.pop("map", None)
-                note({"video": str(source), "frame": number, **said})
+                note({"video": str(source), "overlay": target.name, "frame": number, **said})
                 frames += 1
         finally:
             if writer is not None:

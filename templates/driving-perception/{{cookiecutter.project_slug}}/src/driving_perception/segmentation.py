@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from driving_perception import figures, losses, metrics
 from driving_perception.config import Config, Train
 from driving_perception.data import Scenes
-from driving_perception.tasks import Evaluation
+from driving_perception.tasks import Evaluation, gate_class
 from paceline import device
 from paceline.errors import PacelineError
 
@@ -76,7 +77,7 @@ class Segmentation:
             floor.add(truth, prior)
             found.append(answer)
         sequences, report, seed = scenes.sequences[rows], config.report, config.train.seed
-        gate = report.gate_class
+        gate = gate_class(self.classes, report)
         scores = metrics.score(tally, sequences, gate_class=gate, resamples=report.resamples, seed=seed)
         for name, value in metrics.score(floor, sequences, gate_class=gate, resamples=0, seed=seed).items():
             scores[name]["floor"] = {"name": "location prior", **value}
@@ -116,6 +117,20 @@ def decide(logits: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.f
     best = logits.argmax(axis=-1)
     highest = logits.max(axis=-1)
     return best.astype(np.uint8), 1.0 / np.exp(logits - highest[..., None]).sum(axis=-1)
+
+
+def likeliest(logits: NDArray[np.float32], size_px: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the likeliest class of each pixel of an image of (height, width), as `decide` does, in less time.
+
+    It goes class by class: all of them at the size of a camera's frame are more than a processor's cache holds.
+    """
+    planes = (cv2.resize(plane, size_px[::-1], interpolation=cv2.INTER_LINEAR) for plane in cv2.split(logits))
+    highest = next(planes)
+    best = np.zeros(size_px, np.uint8)
+    for number, plane in enumerate(planes, start=1):
+        best[plane > highest] = number
+        highest = np.maximum(highest, plane)
+    return best
 
 
 def doubts(by_class: list[dict[str, Any]], sequences: NDArray[Any]) -> list[str]:

@@ -13,6 +13,7 @@ from driving_perception.data import Scenes
 from paceline.errors import PacelineError
 
 Rows = NDArray[np.int64]
+CUT = ("camvid", "comma10k", "tusimple")  # data sets whose published splits have frames of one sequence in two
 FEWEST_FOR_VALIDATION = 4  # of fewer sequences a whole one is too much to give away
 
 
@@ -45,7 +46,7 @@ def divide(scenes: Scenes, config: Data, seed: int) -> Split:
     With `test_sequence`, that one is the test. Else the data set's own splits are taken as they are; where it publishes
     two, `val` is the test, for its test has no labels, and validation is drawn from `train`. Else sequences are drawn
     by share. Where fewer than four sequences are left to draw validation from, it is the last `validation_share` of
-    each, and a warning says so.
+    each, and a warning says so; another one says where the published splits of `CUT` share sequences.
 
     Raises:
         PacelineError: there is no such sequence, or a split would be empty or share a sequence with another.
@@ -82,7 +83,7 @@ def divide(scenes: Scenes, config: Data, seed: int) -> Split:
             )
         train = np.setdiff1d(rest, validation)
     split = Split(train, validation, test, rule)
-    shared = _checked(scenes, split, allowed=bool(warnings), published=rule == "as published")
+    shared = _checked(scenes, split, allowed=bool(warnings), cut=rule == "as published" and config.source in CUT)
     return Split(train, validation, test, rule, (*warnings, *shared))
 
 
@@ -120,7 +121,7 @@ def _of(scenes: Scenes, rows: Rows, names: Sequence[str]) -> Rows:
     return rows[np.isin(scenes.sequences[rows].astype(str), list(names))]
 
 
-def _checked(scenes: Scenes, split: Split, *, allowed: bool, published: bool) -> list[str]:
+def _checked(scenes: Scenes, split: Split, *, allowed: bool, cut: bool) -> list[str]:
     """Return a warning for each pair of splits that share sequences, where the data set is published so."""
     parts = split.parts()
     for name, rows in parts.items():
@@ -134,13 +135,14 @@ def _checked(scenes: Scenes, split: Split, *, allowed: bool, published: bool) ->
     for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
         overlap = np.intersect1d(parts[one], parts[other])
         shared = sorted(set(scenes.sequences[parts[one]].tolist()) & set(scenes.sequences[parts[other]].tolist()))
-        if len(overlap) or (shared and not published and not (allowed and other == "validation")):
+        if len(overlap) or (shared and not cut and not (allowed and other == "validation")):
             raise PacelineError(
                 f"The splits {one} and {other} share {len(overlap)} frames and {len(shared)} sequences: "
                 f"{', '.join(shared[:5])}.",
-                "Tell sequences apart by data.sequence_pattern, or draw them by share.",
+                "Move each sequence into one split, tell sequences apart by data.sequence_pattern, or leave one out as "
+                "the test by data.test_sequence.",
             )
-        if shared and published and not (allowed and (one, other) == ("train", "validation")):
+        if shared and cut and not (allowed and (one, other) == ("train", "validation")):
             warnings.append(
                 f"The published splits {one} and {other} share {len(shared)} sequences ({', '.join(shared[:5])}): "
                 "scores there are too good. data.test_sequence leaves one out."

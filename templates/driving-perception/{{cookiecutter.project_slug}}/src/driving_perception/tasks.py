@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from driving_perception.config import Config, Train
+from driving_perception.config import Config, Report, Train
 from driving_perception.data import Scenes
+from paceline.errors import PacelineError
 
 
 @dataclass(frozen=True)
@@ -90,3 +91,33 @@ class Task(Protocol):
         The map holds the class of each pixel of the image.
         """
         ...
+
+
+PEOPLE = ("person", "pedestrian")  # what data sets call those who walk
+
+
+def gate_names(report: Report) -> tuple[str, ...]:
+    """Return the class of the safety gate, people by either name; empty where there is no gate."""
+    return PEOPLE if report.gate_class in PEOPLE else (report.gate_class,) * bool(report.gate_class)
+
+
+def gate_class(classes: Sequence[str], report: Report) -> str:
+    """Return the gate's class as `classes` name it, or as configured where they do not have it."""
+    return next((name for name in gate_names(report) if name in classes), report.gate_class)
+
+
+def ungated(task: str, classes: Sequence[str], report: Report) -> list[str]:
+    """Return a warning where the class of the safety gate is none of `classes`, so that nothing is held to the gate.
+
+    Lanes have none, which says nothing.
+
+    Raises:
+        PacelineError: it is none, and a least recall is asked for.
+    """
+    if not report.gate_class or gate_class(classes, report) in classes:
+        return []
+    cause = f"The safety gate's class '{report.gate_class}' is none of the model's classes"
+    remedy = f"Set report.gate_class to one of {', '.join(classes)}, or to '' for no gate."
+    if report.gate_recall:
+        raise PacelineError(f"{cause}, and a recall of {report.gate_recall:g} is asked for.", remedy)
+    return [] if task == "lanes" else [f"{cause}: no recall is held to anything. {remedy}"]

@@ -18,7 +18,7 @@ from driving_perception.lanes import Lanes
 from driving_perception.model import Network
 from driving_perception.segmentation import Segmentation
 from driving_perception.splits import Split
-from driving_perception.tasks import Task
+from driving_perception.tasks import Task, ungated
 from paceline import device, estimate, fit_keras, optimizers, record, resizing
 from paceline.batches import Batches
 from paceline.budget import Ceiling
@@ -66,7 +66,8 @@ def train(
             scenes = data.load(config.data, config.model.task, quarantine, run=run)
             split = splits.divide(scenes, config.data, seed)
             run.dataset = data.audit(scenes, split, quarantine)
-            for sentence in split.warnings:
+            classes = task_of(config.model.task, scenes.classes, scenes.images.shape[1:3]).classes
+            for sentence in (*split.warnings, *ungated(config.model.task, classes, config.report)):
                 run.warn(sentence)
 
         run.pace = duration.follow(
