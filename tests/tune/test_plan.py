@@ -73,6 +73,27 @@ def test_the_next_trial_is_taken_to_be_a_long_one() -> None:
     assert 4.0 == plan.trial_seconds([trial(seconds) for seconds in (1.0, 2.0, 3.0, 4.0, 5.0)])
 
 
+def test_a_trial_that_would_have_been_long_counts_for_the_next() -> None:
+    """With the seconds that were projected when it was ended: nothing else has shown what its like would take."""
+    ended = trial(2.0, "no time left")
+    ended.user_attrs["facts"]["projected_seconds"] = 50.0
+    assert 30.0 == plan.trial_seconds([trial(10.0), trial(10.0), ended])
+    assert plan.trial_seconds([ended]) is None
+
+
+def test_the_steps_left_are_those_of_the_complete_trials() -> None:
+    """The median of those that went further, as a share of the most there can be; nothing where none did."""
+    known = []
+    for steps in (4, 6, 10):
+        known.append(trial(1.0, steps=steps))
+        known[-1].user_attrs["facts"]["most_steps"] = 10
+    assert 4.0 == plan.steps_left(known, 2, 10)
+    assert 3.0 == plan.steps_left(known, 5, 10)
+    assert 10.0 == plan.steps_left(known, 2, 20)
+    assert 0.0 == plan.steps_left(known, 10, 10)
+    assert 0.0 == plan.steps_left([], 2, 10)
+
+
 def test_the_trials_that_fit_are_the_fewer_of_number_and_time() -> None:
     """Those done count; by time the mean of all says how many follow; unknown before the first with a budget."""
     done = [trial(9.0), trial(3.0, "pruned")]

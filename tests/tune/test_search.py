@@ -69,22 +69,42 @@ def test_what_would_not_end_is_not_begun(make: Any, quadratic: ModuleType) -> No
 
 
 def test_a_trial_is_ended_at_the_deadline(make: Any, quadratic: ModuleType) -> None:
-    """Trials become slower, so that the third does not end in time: it is ended within, with its steps kept."""
-    one = make(100, pruner="none")
-    beyond = 61.0
+    """Trials become slower at the end, so that the third does not end in time: it is ended within, its steps kept."""
+    one = make(60, pruner="none")
 
     def slower(running: Any) -> None:
-        quadratic.step_seconds = 1.0 if quadratic.time.reading < 20 else 5.0
+        quadratic.step_seconds = 1.0 if quadratic.time.reading < 27 else 5.0
 
     one.tell = slower
     one.run()
     assert ["complete", "complete", plan.DEADLINE] == states(one)
     assert TrialState.PRUNED == one.study.trials[-1].state
-    assert 20 < quadratic.time.reading <= beyond + 5
+    assert 27 < quadratic.time.reading <= 60 - one.budget.reserve(10.0) + 5
     assert 0 < plan.facts(one.study.trials[-1])["steps"] < 10
     best = ranking.best(one.finished, larger_is_better=True)
     assert best is not None
     assert best.state == TrialState.COMPLETE
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+def test_a_trial_that_cannot_end_in_time_is_ended_as_soon_as_that_is_seen(
+    folds: int, make: Any, quadratic: ModuleType
+) -> None:
+    """Steps become five times as slow after two trials: the third is projected by its second step, long before the
+    deadline, and what it would have taken says that no other is to be begun after one more try.
+    """
+    one = make(60 * folds + 10, pruner="none", folds=folds)
+
+    def slower(running: Any) -> None:
+        quadratic.step_seconds = 1.0 if quadratic.time.reading < 20 * folds else 5.0
+
+    one.tell = slower
+    one.run()
+    assert ["complete", "complete", plan.DEADLINE] == states(one)[:3]
+    third = plan.facts(one.study.trials[2])
+    assert (2, 50.0 * folds) == (third["steps"], third["projected_seconds"])
+    assert len(states(one)) <= 4
+    assert quadratic.time.reading <= 20 * folds + 20
 
 
 def test_other_work_that_begins_ends_the_search_earlier(make: Any, quadratic: ModuleType) -> None:

@@ -129,11 +129,27 @@ def complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def trial_seconds(trials: Sequence[FrozenTrial]) -> float | None:
-    """Return what the next trial will hardly take longer than: the upper quartile of the complete ones, or None."""
+    """Return what the next trial will hardly take longer than, or None before one is complete.
+
+    It is the upper quartile of the complete ones, and of those that were ended because they would have taken so long.
+    """
     seconds = [float(facts(trial)["seconds"]) for trial in complete(trials)]
     if not seconds:
         return None
+    seconds += [float(facts(trial)["projected_seconds"]) for trial in trials if "projected_seconds" in facts(trial)]
     return statistics.quantiles(seconds, n=4, method="inclusive")[2] if len(seconds) > 1 else seconds[0]
+
+
+def steps_left(trials: Sequence[FrozenTrial], done: int, most: int) -> float:
+    """Return how many steps a trial still has after `done` of `most`: as a rule, of the complete ones that went so far.
+
+    Trainings stop early, so what is left is a share of the most that the complete ones had; 0 where none went so far,
+    for then nothing is known.
+    """
+    known = [facts(trial) for trial in complete(trials)]
+    ends = [found["steps"] / found["most_steps"] * most for found in known if found.get("most_steps")]
+    further = [end - done for end in ends if end > done]
+    return statistics.median(further) if further else 0.0
 
 
 def mean_seconds(trials: Sequence[FrozenTrial]) -> float | None:

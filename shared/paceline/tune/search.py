@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 import platform
+import statistics
 import tempfile
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -28,6 +30,8 @@ Config = TypeVar("Config", bound=BaseModel)
 Prepared = TypeVar("Prepared")
 
 FAILURES = 3  # trials that may fail before the first succeeds
+RECENT = 9  # steps whose median says what the following ones take
+HOPE = 0.9  # of what a trial is projected to take: steps may become so much quicker
 
 
 class Failed(Exception):  # noqa: N818 -- how a trial ended
@@ -83,7 +87,9 @@ class Search(Generic[Config, Prepared]):
         self._number = 0  # of the trial under way
         self._kept = kept
         self._own: Own | None = None  # of the trial that has just ended
-        self._told, self._step_seconds = 0.0, math.inf  # when a step ended last; the shortest of the trial under way
+        self._told, self._took = 0.0, deque[float](maxlen=RECENT)  # when a step ended last, what the latest ones took
+        self._most_steps = 0  # that the trial under way can have
+        self._projected = 0.0  # seconds, of a trial that was ended because it would take them
         self._computing: dict[str, Any] = {}
         self._out_of_time = False  # a trial had to be ended: what is kept grew with it, and shrinks when it is gone
 
@@ -163,7 +169,8 @@ class Search(Generic[Config, Prepared]):
     def _attempt(self, attempt: optuna.Trial) -> float | tuple[float, float]:
         """Train and judge one trial; Optuna takes its value, or from the exception what became of it."""
         self.began, self._number = self.budget.read(), attempt.number
-        self._told, self._step_seconds = self.began, math.inf
+        self._told, self._projected = self.began, 0.0
+        self._took.clear()
         phases = clock.Clock(read=self.budget.read)
         ended, reached = "complete", {}
         events = None if self.events is None else TrialEvents(self.events, attempt.number)
@@ -171,6 +178,7 @@ class Search(Generic[Config, Prepared]):
         try:
             with tempfile.TemporaryDirectory(prefix="tune-") as folder:
                 settings = space.applied(self.config, space.suggest(attempt, self.parameters))
+                self._most_steps = self.task.part_steps(settings) * self.settings.folds
                 trial = self._trial(settings, attempt, Path(folder), phases, events)
                 self.under_way = trial
                 outcome = self.task.objective(self.prepared, trial)
@@ -197,9 +205,9 @@ class Search(Generic[Config, Prepared]):
                 events.close(attempt.params, reached)
             steps = 0 if self.under_way is None else self.under_way.steps
             seconds = self.elapsed() or self.budget.read() - self.began
-            attempt.set_user_attr(
-                "facts", {"seconds": seconds, "steps": steps, "ended": ended, "phases": phases.phases()}
-            )
+            facts = {"seconds": seconds, "steps": steps, "ended": ended, "phases": phases.phases()}
+            facts |= {"most_steps": self._most_steps}
+            attempt.set_user_attr("facts", facts | ({"projected_seconds": self._projected} if self._projected else {}))
 
     def _values(self, attempt: optuna.Trial, outcome: Outcome) -> float | tuple[float, float]:
         if not math.isfinite(outcome.value):
@@ -224,11 +232,10 @@ class Search(Generic[Config, Prepared]):
         def overdue(goes_on: bool) -> str:
             before, self._told = self._told, self.budget.read()
             if before > self.began:  # the first step compiles
-                self._step_seconds = min(self._step_seconds, self._told - before)
-            following = self._step_seconds if goes_on and self._step_seconds < math.inf else 0.0
+                self._took.append(self._told - before)
             left = self.time_left()
-            self._out_of_time = left is not None and left <= following
-            return plan.DEADLINE if self._out_of_time else ""
+            self._out_of_time = left is not None and left <= (min(self._took, default=0.0) if goes_on else 0.0)
+            return plan.DEADLINE if self._out_of_time or self._hopeless() else ""
 
         return Trial(
             settings,
@@ -243,6 +250,19 @@ class Search(Generic[Config, Prepared]):
             tell=lambda step: self.tell(self),
             curve=(lambda part, row: None) if events is None else events.write,
         )
+
+    def _hopeless(self) -> bool:
+        """Return whether the trial under way would not end in time, by its latest steps and those of earlier trials."""
+        if self.budget.deadline is None or not self._took or self.under_way is None:
+            return False
+        steps = plan.steps_left(self.finished, self.under_way.steps, self._most_steps)
+        more = steps * statistics.median(self._took)
+        whole = self.elapsed() + more
+        left = self.budget.to_search(max(self.longest(), whole))  # a longer trial also has a longer final run
+        if left is None or not more or left >= HOPE * more:
+            return False
+        self._projected = whole
+        return True
 
     def _keep(self) -> None:
         """Keep the model of the trial that has just ended where it is the best so far, or all there is."""
