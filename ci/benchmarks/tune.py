@@ -152,18 +152,11 @@ def searched(begin: Config, folds: Any, seconds: float | None = None, trials: in
     with tempfile.TemporaryDirectory() as folder, storage.connected(storage.url_of("", Path(folder))) as backend:
         study = storage.open_study(backend, "study", ["maximize"], {})
         study.enqueue_trial(space.present(parameters, begin))
-        began, left = time.process_time(), [trials]
-
-        def claim() -> bool:
-            left[0] = None if left[0] is None else left[0] - 1
-            return left[0] is None or left[0] >= 0
-
+        began = time.process_time()
         end = None if seconds is None else began + seconds
         budget = deadline.Budget(end, setup_seconds=0.0, finish_seconds=0.0, trainings=0.0, read=time.process_time)
         seed = begin.train.seed
-        one = search.Search(
-            tune.TASK, begin, study, parameters, folds, budget, trials=trials, claim=claim, seed=100 * seed
-        )
+        one = search.Search(tune.TASK, begin, study, parameters, folds, budget, trials=trials, seed=100 * seed)
         one.run()
         found = ranking.finished(study)
         best = ranking.best(found, larger_is_better=True)

@@ -52,7 +52,23 @@ def test_a_sampler_whose_package_is_missing_is_refused(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("most_steps", [1, 30, 600])
 def test_a_pruner_is_made(expected: str, name: str, most_steps: int) -> None:
     """By its name, for few steps and many."""
-    assert expected == type(plan.pruner(name, most_steps=most_steps)).__name__
+    assert expected == type(plan.pruner(name, part_steps=most_steps)).__name__
+
+
+def brackets(parts: int) -> int:
+    """Return how many brackets Hyperband has for trials of so many trainings of 30 steps."""
+    made = plan.pruner("hyperband", part_steps=30, parts=parts)
+    study = optuna.create_study(pruner=made)
+    trial = study.ask()
+    trial.report(0.5, 1)
+    trial.should_prune()
+    assert isinstance(made, optuna.pruners.HyperbandPruner)
+    return len(made._pruners)
+
+
+def test_hyperband_has_brackets_for_all_trainings_of_a_trial() -> None:
+    """From 2 of 30 steps on a third of the trials goes on each time: 3 rungs fit one training, 4 fit two, 5 fit six."""
+    assert [3, 4, 5] == [brackets(parts) for parts in (1, 2, 6)]
 
 
 @pytest.mark.parametrize("most_steps", [1, 2, 10, 600, 5000])

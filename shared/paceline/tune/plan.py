@@ -22,6 +22,8 @@ from paceline.errors import PacelineError
 PRUNED = "pruned"  # how a trial ended that the others were ahead of
 PRUNER = "pruner"  # the attribute of a study that names it
 DEADLINE = "no time left"  # how one ended that time ran out for
+NOT_BEGUN = "not begun"  # how one ended that another process was ahead of with the last of those asked for
+NOTHING = {"seconds": 0.0, "steps": 0, "ended": NOT_BEGUN}  # the facts of such a trial
 
 MEDIAN_TRIALS, HALVING_TRIALS, HYPERBAND_TRIALS = 8, 40, 150  # from so many trials on
 REDUCTION = 3  # of successive halving: a third goes on at each rung
@@ -82,20 +84,23 @@ def pruner_name(asked: str, trials: int | None) -> str:
     return "halving" if trials < HYPERBAND_TRIALS else "hyperband"
 
 
-def pruner(name: str, *, most_steps: int) -> optuna.pruners.BasePruner:
-    """Return the pruner called `name` for trials of up to `most_steps` steps.
+def pruner(name: str, *, part_steps: int, parts: int = 1) -> optuna.pruners.BasePruner:
+    """Return the pruner called `name` for trials of `parts` trainings of up to `part_steps` steps each.
+
+    Trials are compared from the first rung of the first training on, and to the end of the last: that is what Hyperband
+    divides into brackets, the first of which prunes from the first rung on, the last not at all.
 
     Sources: successive halving, Li et al. 2020 (asynchronous); Hyperband, Li et al. 2018; the median rule, Golovin et
     al. 2017.
     """
-    first = first_rung(most_steps)
+    first = first_rung(part_steps)
     if name == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=first)
     if name == "halving":
         return optuna.pruners.SuccessiveHalvingPruner(min_resource=first, reduction_factor=REDUCTION)
     if name == "hyperband":
         return optuna.pruners.HyperbandPruner(
-            min_resource=first, max_resource=max(first, most_steps), reduction_factor=REDUCTION
+            min_resource=first, max_resource=max(first, parts * part_steps), reduction_factor=REDUCTION
         )
     return optuna.pruners.NopPruner()
 

@@ -5,16 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import optuna
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from paceline.tune import plan, storage
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
     """Return the study's finished trials, without those that another has taken the place of."""
+    return [trial for trial in begun(study) if trial.state.is_finished()]
+
+
+def begun(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the study's trials that are under way or finished, of all processes; those that count, see `finished`."""
     trials = study.get_trials(deepcopy=False)
     replaced = storage.requeued(trials)
-    return [trial for trial in trials if trial.state.is_finished() and trial.number not in replaced]
+    return [
+        trial
+        for trial in trials
+        if trial.state != TrialState.WAITING
+        and trial.number not in replaced
+        and plan.facts(trial).get("ended") != plan.NOT_BEGUN
+    ]
 
 
 def best(trials: Sequence[FrozenTrial], *, larger_is_better: bool) -> FrozenTrial | None:

@@ -52,8 +52,7 @@ class Search(Generic[Config, Prepared]):
         parameters: what varies.
         prepared: of `task.prepare`.
         budget: the time there is.
-        trials: in all, of all processes; None: as many as fit.
-        claim: returns whether one more trial may begin.
+        trials: in all, of all processes on all machines; None: as many as fit.
         tell: is given the search after every step and trial, for the progress line.
         events: the folder for TensorBoard events; None writes none.
         kept: the folder where the best trial's own model is kept, in case time is short; None keeps none.
@@ -69,7 +68,6 @@ class Search(Generic[Config, Prepared]):
         budget: Budget,
         *,
         trials: int | None,
-        claim: Callable[[], bool],
         seed: int,
         tell: Callable[[Search[Config, Prepared]], None] = lambda search: None,
         events: Path | None = None,
@@ -77,7 +75,7 @@ class Search(Generic[Config, Prepared]):
     ) -> None:
         self.task, self.config, self.study, self.parameters = task, config, study, parameters
         self.prepared, self.budget, self.trials = prepared, budget, trials
-        self.claim, self.tell, self.seed, self.events = claim, tell, seed, events
+        self.tell, self.seed, self.events = tell, seed, events
         self.settings: Tune = config.tune  # type: ignore[attr-defined] # every project's configuration has it
         self.finished: list[FrozenTrial] = ranking.finished(study)
         self.under_way: Trial[Config] | None = None
@@ -139,7 +137,20 @@ class Search(Generic[Config, Prepared]):
             trial.state == TrialState.WAITING for trial in self.study.get_trials(deepcopy=False)
         ):
             return "the whole grid was tried"
-        return "" if self.claim() else "as many trials as asked for"
+        if self._may_begin():
+            return ""
+        storage.requeue_missed(self.study)
+        return "" if self._may_begin() else "as many trials as asked for"
+
+    def _may_begin(self, number: int | None = None) -> bool:
+        """Return whether the study has fewer trials than asked for; for one that has begun, fewer before it.
+
+        Two machines may begin one at the same moment: the later by number, which the storage gives, is given up.
+        """
+        begun = ranking.begun(self.study)
+        if number is not None:
+            begun = [trial for trial in begun if trial.number < number]
+        return self.trials is None or len(begun) < self.trials
 
     def _suit(self) -> None:
         """Take the pruner and the sampler that suit the number of trials that fit, as soon as that is known."""
@@ -149,7 +160,9 @@ class Search(Generic[Config, Prepared]):
         name = "none" if several or not plan.complete(self.finished) else plan.pruner_name(self.settings.pruner, fit)
         name = self._agreed(name)
         if (choice := (name, plan.startup_trials(fit))) != self._chosen and (self._chosen is None or fit is not None):
-            self.study.pruner = plan.pruner(name, most_steps=self.task.part_steps(self.config))
+            self.study.pruner = plan.pruner(
+                name, part_steps=self.task.part_steps(self.config), parts=self.settings.folds
+            )
             self.study.sampler = plan.sampler(
                 self.settings.sampler,
                 seed=self.seed + len(self.finished),
@@ -175,6 +188,9 @@ class Search(Generic[Config, Prepared]):
         ended, reached = "complete", {}
         events = None if self.events is None else TrialEvents(self.events, attempt.number)
         attempt.set_user_attr("worker", worker())
+        if not self._may_begin(attempt.number):
+            attempt.set_user_attr("facts", plan.NOTHING)
+            raise Failed("Another process has begun the last trial.")
         try:
             with tempfile.TemporaryDirectory(prefix="tune-") as folder:
                 settings = space.applied(self.config, space.suggest(attempt, self.parameters))

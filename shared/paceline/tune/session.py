@@ -21,7 +21,6 @@ def run(part: workers.Part[Any, Any], study: optuna.Study, prepared: Any) -> Non
         PacelineError: nothing comes of it.
     """
     settings: Tune = part.config.tune
-    asked = None if part.trials is None else max(0, part.trials - len(ranking.finished(study)))
     budget = part.budget()
 
     def words(found: Sequence[FrozenTrial], longest: float) -> str:
@@ -36,20 +35,10 @@ def run(part: workers.Part[Any, Any], study: optuna.Study, prepared: Any) -> Non
     if settings.workers > 1:
         several = Line(lambda found: words(found, 0.0))
         try:
-            workers.run(
-                part, study, settings.workers, permits=asked, tell=lambda: several.tell(ranking.finished(study))
-            )
+            workers.run(part, study, settings.workers, tell=lambda: several.tell(ranking.finished(study)))
         finally:
             several.close(ranking.finished(study))
         return
-    left = [asked]
-
-    def claim() -> bool:
-        if left[0] is None:
-            return True
-        left[0] -= 1
-        return left[0] >= 0
-
     line = Line(lambda one: words(one.finished, one.longest()))
     one = search.Search(
         part.task,
@@ -59,7 +48,6 @@ def run(part: workers.Part[Any, Any], study: optuna.Study, prepared: Any) -> Non
         prepared,
         budget,
         trials=part.trials,
-        claim=claim,
         seed=part.seed,
         tell=line.tell,
         events=part.events,

@@ -128,6 +128,13 @@ def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
     _retry()(study, study.trials[trial.number])
 
 
+def requeue_missed(study: optuna.Study) -> None:
+    """Put the trials whose worker's heartbeat has stopped back in the queue, as Optuna does before each trial."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        optuna.storages.fail_stale_trials(study)
+
+
 def requeued(trials: list[FrozenTrial]) -> set[int]:
     """Return the numbers of trials that failed by no fault of theirs, and that others have taken the place of."""
     return {number for trial in trials for number in trial.system_attrs.get("retry_history", [])}
