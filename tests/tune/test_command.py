@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from paceline import config as configuration
+from paceline import record
 from paceline.budget import AUTO, Ceiling
 from paceline.errors import PacelineError
 from paceline.tune import command, deadline
@@ -137,7 +138,7 @@ def test_two_objectives_give_a_front(tune: Any, tmp_path: Path) -> None:
 def test_a_budget_shorter_than_one_trial_is_said_so(tune: Any) -> None:
     """With what one trial and the final run want."""
     with pytest.raises(
-        PacelineError, match=r"The budget of 9.0 s ended before one trial did.*Give more .about 12 s for one trial"
+        PacelineError, match=r"The budget of 9.0 s ended before one trial did.*Give more .about 1\d s for one trial"
     ):
         tune(ceiling=Ceiling(9.0, "--time-budget 9s"))
 
@@ -166,6 +167,29 @@ def test_the_final_run_has_the_deadline_of_the_search(
     assert given[1] is not None
     assert given[1].seconds < 498.0
     assert given[1].asked.startswith("--time-budget 500s, of which")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_settings_of_a_shortened_final_run_train_it_again_or_that_is_said(
+    known: bool, tune: Any, quadratic: ModuleType, tmp_path: Path
+) -> None:
+    """Where the project names such settings config.toml has them; else answer and report say that there are none."""
+
+    def train(config: Any, *, runs_folder: Path, **rest: Any) -> dict[str, Any]:
+        with record.start(config, runs_folder, name="quadratic", command="", started=None) as run:
+            run.scores, run.budget = {"quality": {"value": 0.5}}, {"changed": True}
+        return {"run": str(run.folder), "scores": run.scores, "status": run.status}
+
+    object.__setattr__(quadratic.TASK, "train", train)
+    if known:
+        shorter = lambda config, found: configuration.replace(config, {"train.steps": 7}, source="test")  # noqa: E731
+        object.__setattr__(quadratic.TASK, "reproduction", shorter)
+    answer = tune(trials=2, repeats=0, ceiling=Ceiling(500.0, "--time-budget 500s"))
+    assert known == answer["config_reproduces_best_run"]
+    assert (7 if known else 10) == configuration.load(quadratic.Config, Path(answer["config"])).train.steps
+    page = (tmp_path / "tune" / "study" / "report.html").read_text()
+    words = "has the length that it came to" if known else "goes to the end and gives another model"
+    assert words in page
 
 
 def test_settings_are_kept_where_the_final_run_fails(tune: Any, quadratic: ModuleType, tmp_path: Path) -> None:

@@ -181,9 +181,12 @@ def tune(
                 command=command,
             )
         record = json.loads((Path(answer["run"]) / "run.json").read_text(encoding="utf-8"))
+        shortened = bool(record["budget"].get("changed", False))
+        reproducible = final.keep_shortened(task, chosen, record, path) if shortened else not answer["is_a_trial"]
         facts |= {"best_run": answer["run"], "scores_of_best_run": answer["scores"], "config": str(path)}
         facts |= {
-            "best_run_shortened": bool(record["budget"].get("changed", False)),
+            "best_run_shortened": shortened,
+            "config_reproduces_best_run": reproducible,
             "best_run_is_a_trial": answer["is_a_trial"],
             "wall_seconds": times.elapsed(),
             "budget_seconds": None if ceiling is None else ceiling.seconds,
@@ -212,6 +215,7 @@ def tune(
             "wall_seconds": times.elapsed(),
             "best_run": answer["run"],
             "best_run_is_a_trial": answer["is_a_trial"],
+            "config_reproduces_best_run": reproducible,
             "report": sheet,
         }
 

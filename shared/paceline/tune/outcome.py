@@ -109,7 +109,12 @@ def lead(facts: Mapping[str, Any]) -> str:
         text += " Too little time was left for a final run: the result is the model of trial "
         text += f"{facts['best_trial']} itself, which has not seen the test."
     if facts["best_run_shortened"]:
-        text += " The final run was shortened, so that everything ended in time."
+        text += " The final run was shortened, so that everything ended in time"
+        text += (
+            "; config.toml has the length that it came to."
+            if facts["config_reproduces_best_run"]
+            else ": train with config.toml goes to the end and gives another model."
+        )
     return text
 
 

@@ -22,6 +22,8 @@ from fraud_detection.config import Config, Data
 from fraud_detection.examples import Examples
 from fraud_detection.extras import Encoding
 from fraud_detection.splits import Fold, PrequentialSplit
+from paceline import budget
+from paceline import config as configuration
 from paceline.quarantine import Quarantine
 from paceline.ranking import Ranking
 from paceline.tune.space import Space
@@ -152,6 +154,21 @@ def trainings(config: Config) -> int:
     return len(model.stages(config))
 
 
+def reproduction(config: Config, record: dict[str, Any]) -> Config | None:
+    """Return the settings that boost as many rounds as a shortened run did; None where more than that was changed.
+
+    A network's schedule is compressed on the way, and a refit that was cut has fewer rounds than were chosen.
+    """
+    ended, rounds = str(record["history"].get("stop_reason", "")), record["history"].get("rows", [])
+    if config.model.name != "xgboost" or config.transfer.from_run or not ended.startswith(budget.ENDED):
+        return None
+    if config.train.refit and "refit" in record["budget"]:
+        return None
+    if any(sentence.startswith(train.NOT_REFITTED) for sentence in record["warnings"]):
+        return None
+    return configuration.replace(config, {"train.rounds": rounds[-1]["step"]}, source="tune")
+
+
 TASK: Task[Config, Prepared] = Task(
     score="average_precision",
     monitor="validation_average_precision",
@@ -165,4 +182,5 @@ TASK: Task[Config, Prepared] = Task(
     train=train.train,
     refuse_early=model.refuse_early,
     keeps_models=True,
+    reproduction=reproduction,
 )
