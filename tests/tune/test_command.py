@@ -23,7 +23,9 @@ def tune(quadratic: ModuleType, tmp_path: Path) -> Any:
     """A function that searches in an empty folder with the given `[tune]` and `[train]`, and returns the answer."""
 
     def run(train: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
-        arguments = {key: settings.pop(key) for key in ("trials", "storage_url", "ceiling") if key in settings}
+        arguments = {
+            key: settings.pop(key) for key in ("trials", "storage_url", "ceiling", "begin_with") if key in settings
+        }
         tune = Tune(**{"trials": 8, "repeats": 2, **settings})
         config = quadratic.Config(train=quadratic.Train(**(train or {})), tune=tune)
         return command.tune(
@@ -73,6 +75,31 @@ def test_the_same_command_goes_on(tune: Any, tmp_path: Path) -> None:
     assert second["best_value"] >= first["best_value"]
     values = [row["settings"]["rate"] for row in report(tmp_path)["best_trials"]]
     assert len(set(values)) == len(values), "a session repeats no trial of an earlier one"
+
+
+def test_a_search_begins_with_the_best_settings_of_another(tune: Any, tmp_path: Path) -> None:
+    """Five of them after trial 0, the best first; what lies outside the ranges stays as it begins, and is counted."""
+    earlier = tune(trials=9, study="earlier")
+    best = [tuple(row["settings"].values()) for row in report(tmp_path, "earlier")["best_trials"]]
+    folder = tmp_path / "tune" / "earlier"
+    answer = tune(trials=6, begin_with=folder, study="later", repeats=0)
+    tried = report(tmp_path, "later")["best_trials"]
+    assert {"study": str(folder), "settings": 5, "values_outside": 0} == answer["began_from"]
+    assert earlier["best_value"] == answer["best_value"]
+    present = (0.5, 4)
+    assert [present, *[each for each in best if each != present][:5]] == [
+        tuple(row["settings"].values()) for row in sorted(tried, key=lambda row: row["trial"])
+    ]
+    narrow = tune(trials=3, begin_with=folder, study="narrow", vary=("model.depth=4,99", "train.rate"), repeats=0)
+    assert narrow["began_from"]["values_outside"] > 0
+    assert "settings of" in (tmp_path / "tune" / "narrow" / "report.html").read_text()
+
+
+def test_a_folder_without_a_study_is_refused(tune: Any, tmp_path: Path) -> None:
+    """Before anything is begun; no storage is made in it."""
+    with pytest.raises(PacelineError, match=r"There is no study in .*Name a folder that holds a study\.db"):
+        tune(begin_with=tmp_path)
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_another_search_space_is_refused(tune: Any) -> None:
@@ -249,7 +276,8 @@ def test_arguments_that_are_no_limit_are_refused(
     expected: str, arguments: dict[str, Any], quadratic: ModuleType, tmp_path: Path
 ) -> None:
     """Before anything is read."""
-    given = {"trials": None, "time_budget": None, "finish_by": None, "runs": tmp_path, "storage": None, **arguments}
+    unset = dict.fromkeys(("trials", "time_budget", "finish_by", "storage", "begin_with"))
+    given = {**unset, "runs": tmp_path, **arguments}
     with pytest.raises(PacelineError) as refused:
         command.from_arguments(quadratic.TASK, quadratic.Config(), Namespace(**given), "tune")
     assert str(refused.value).startswith(expected)

@@ -58,6 +58,7 @@ def from_arguments(task: Task[Config, Prepared], config: Config, arguments: Name
         trials=arguments.trials,
         command=command,
         started=started,
+        begin_with=arguments.begin_with,
     )
 
 
@@ -72,6 +73,7 @@ def tune(
     trials: int | None = None,
     command: str = "",
     started: float | None = None,
+    begin_with: Path | None = None,
 ) -> dict[str, Any]:
     """Search for better settings, train the best for good, and leave a report beside the study.
 
@@ -89,6 +91,7 @@ def tune(
         trials: in all; None: `tune.trials`, or as many as fit where there is a budget.
         command: the command line, for the final run's record.
         started: the performance counter's reading that counts as zero.
+        begin_with: the folder of an earlier study, whose best settings come after trial 0.
 
     Returns:
         `best_run` (its folder), `best_value`, `trials`, `wall_seconds`, and more.
@@ -102,7 +105,11 @@ def tune(
     settings: Tune = config.tune  # type: ignore[attr-defined] # every project's configuration has it
     opening.verify(task, config)
     parameters = space.chosen(task.space(config), config, settings.vary)
-    place = folder / settings.study
+    place, before = folder / settings.study, None
+    if begin_with is not None:
+        before = opening.earlier(
+            opening.earlier_trials(begin_with), config, parameters, larger_is_better=task.larger_is_better
+        )
     place.mkdir(parents=True, exist_ok=True)
     url = storage.url_of(storage_url, place)
     with storage.connected(url) as backend:
@@ -110,7 +117,7 @@ def tune(
             study = storage.open_study(
                 backend, settings.study, opening.directions(task, settings), opening.made_for(config, parameters)
             )
-            opening.queue(study, config, parameters, settings)
+            opening.queue(study, config, parameters, settings, before.points if before else ())
         with times.span("data"):
             since = contention.now()
             prepared = task.prepare(config)
@@ -167,6 +174,9 @@ def tune(
             drawn = charts.draw(
                 study, found, parameters, compared, score=task.score, larger_is_better=task.larger_is_better
             )
+        if before is not None:
+            begun = {"study": str(begin_with), "settings": len(before.points), "values_outside": before.outside}
+            facts["began_from"] = begun
         with times.span("final_run"):
             answer = final.train(
                 task,
@@ -216,6 +226,7 @@ def tune(
             "best_run": answer["run"],
             "best_run_is_a_trial": answer["is_a_trial"],
             "config_reproduces_best_run": reproducible,
+            **({"began_from": facts["began_from"]} if before is not None else {}),
             "report": sheet,
         }
 

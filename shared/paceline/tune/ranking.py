@@ -30,11 +30,13 @@ def begun(study: optuna.Study) -> list[FrozenTrial]:
 
 def best(trials: Sequence[FrozenTrial], *, larger_is_better: bool) -> FrozenTrial | None:
     """Return the best complete trial that keeps all limits; where none does, the one that exceeds them least."""
-    candidates = plan.complete(trials)
-    if not candidates:
-        return None
+    return next(iter(ordered(trials, larger_is_better=larger_is_better)), None)
+
+
+def ordered(trials: Sequence[FrozenTrial], *, larger_is_better: bool) -> list[FrozenTrial]:
+    """Return the complete trials, the best first; those that exceed their limits last."""
     sign = 1 if larger_is_better else -1
-    return max(candidates, key=lambda trial: (-excess(trial), sign * trial.values[0], -trial.number))
+    return sorted(plan.complete(trials), key=lambda trial: (excess(trial), -sign * trial.values[0], trial.number))
 
 
 def excess(trial: FrozenTrial) -> float:

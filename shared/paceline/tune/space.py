@@ -76,6 +76,14 @@ def suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:
     return values
 
 
+def holds(distribution: BaseDistribution, value: Any) -> bool:
+    """Return whether `value` is one of a range."""
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))  # noqa: S101 -- Optuna has no other
+    return isinstance(value, (int, float)) and distribution.low <= value <= distribution.high
+
+
 def applied(config: Model, values: Mapping[str, Any]) -> Model:
     """Return `config` with the `values` of a trial.
 
