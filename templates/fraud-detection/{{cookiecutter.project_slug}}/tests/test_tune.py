@@ -124,6 +124,14 @@ def test_windows_can_be_named(small: Config) -> None:
         space.chosen(tune.space(small), small, ("data.test_days=7,14",))
 
 
+def test_the_size_of_a_network_varies() -> None:
+    """As widths of its hidden layers, a list that is a text in the study and a list in the settings of a trial."""
+    config = Config(model=Model(name="mlp"))
+    found = space.chosen(tune.space(config), config, ("model.hidden_units",))
+    assert {"model.hidden_units": "[128, 64]"} == space.present(found, config)
+    assert (256, 128, 64) == space.applied(config, {"model.hidden_units": "[256, 128, 64]"}).model.hidden_units
+
+
 def test_other_windows_are_other_columns_of_the_same_rows(small: Config) -> None:
     """What is judged stays, so trials compare; features of few windows are kept in memory, the newest."""
     prepared = tune.prepare(small)

@@ -32,6 +32,7 @@ from paceline.tune.trial import Outcome, Own, Trial
 
 # Takeovers, compromised terminals and habits last as long as they last: which windows show them is for data to say.
 WINDOWS_DAYS = ([1, 7, 30], [1, 7, 21], [1, 3, 7, 21], [1, 7, 14, 28], [1, 3, 7, 14, 30], [1, 2, 4, 7, 14, 30])
+HIDDEN_UNITS = ([64], [128, 64], [256, 128], [256, 128, 64])
 KEPT = 3  # sets of features in memory
 
 
@@ -76,6 +77,7 @@ def space(config: Config) -> Space:
             **found,
             "train.mlp_learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
             "train.batch_size": IntDistribution(256, 8192, log=True),
+            "model.hidden_units": CategoricalDistribution([str(widths) for widths in HIDDEN_UNITS]),
             "model.dropout": FloatDistribution(0.0, 0.6),
         }
     return {
