@@ -24,7 +24,9 @@ def tune(quadratic: ModuleType, tmp_path: Path) -> Any:
 
     def run(train: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
         arguments = {
-            key: settings.pop(key) for key in ("trials", "storage_url", "ceiling", "begin_with") if key in settings
+            key: settings.pop(key)
+            for key in ("trials", "storage_url", "ceiling", "begin_with", "read")
+            if key in settings
         }
         tune = Tune(**{"trials": 8, "repeats": 2, **settings})
         config = quadratic.Config(train=quadratic.Train(**(train or {})), tune=tune)
@@ -168,6 +170,30 @@ def test_a_budget_shorter_than_one_trial_is_said_so(tune: Any) -> None:
         PacelineError, match=r"The budget of 9.0 s ended before one trial did.*Give more .about 1\d s for one trial"
     ):
         tune(ceiling=Ceiling(9.0, "--time-budget 9s"))
+
+
+@pytest.mark.parametrize("seconds", [60.0, 95.0, 300.0])
+@pytest.mark.parametrize("slower", [1.0, 1.5, 3.0])
+def test_everything_ends_within_the_budget(
+    seconds: float, slower: float, tune: Any, quadratic: ModuleType, tmp_path: Path
+) -> None:
+    """Search, comparison and final run, on a clock that steps move, also where they become slower midway.
+
+    At least half of it is used; the rest is kept for reading, scoring and the report, which take nothing here.
+    """
+    real = quadratic.objective
+
+    def midway(prepared: str, trial: Any) -> Any:
+        quadratic.step_seconds = 1.0 if quadratic.time.reading < seconds / 2 else slower
+        return real(prepared, trial)
+
+    object.__setattr__(quadratic.TASK, "objective", midway)
+    answer = tune(ceiling=Ceiling(seconds, f"--time-budget {seconds:.0f}s"), read=quadratic.time)
+    assert answer["wall_seconds"] == quadratic.time.reading <= seconds
+    assert quadratic.time.reading >= seconds / 2
+    found = json.loads((Path(answer["best_run"]) / "run.json").read_text())
+    assert ("done", {"quality"}) == (found["status"], set(found["scores"]))
+    assert not found["budget"]["changed"], "the final run had the time that it takes"
 
 
 def test_a_training_that_only_time_ends_is_refused(tune: Any, quadratic: ModuleType) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,6 +75,7 @@ def tune(
     command: str = "",
     started: float | None = None,
     begin_with: Path | None = None,
+    read: Callable[[], float] = clock.now,
 ) -> dict[str, Any]:
     """Search for better settings, train the best for good, and leave a report beside the study.
 
@@ -92,6 +94,7 @@ def tune(
         command: the command line, for the final run's record.
         started: the performance counter's reading that counts as zero.
         begin_with: the folder of an earlier study, whose best settings come after trial 0.
+        read: the source of time, replaced in tests.
 
     Returns:
         `best_run` (its folder), `best_value`, `trials`, `wall_seconds`, and more.
@@ -100,7 +103,7 @@ def tune(
         PacelineError: the search is not possible as asked for, or nothing came of it.
         Stopped: a signal asked for the end; the same command goes on.
     """
-    times = clock.Clock(started=started)
+    times = clock.Clock(started=started, read=read)
     times.mark("import")
     settings: Tune = config.tune  # type: ignore[attr-defined] # every project's configuration has it
     opening.verify(task, config)
@@ -143,10 +146,10 @@ def tune(
             kept=None if ceiling is None else place / "kept",
             events=place if settings.tensorboard else None,
         )
-        time_left = part.budget()
+        time_left = part.budget(read)
         try:
             with times.span("search"):
-                session.run(part, study, prepared)
+                session.run(part, study, prepared, read=read)
         except Stopped as stop:
             raise Stopped(
                 f"{stop.reason.split(' ended ')[0]} ended the search after {len(ranking.finished(study))} trials. "
@@ -258,4 +261,5 @@ def _compare(
         repeats=settings.repeats,
         time_for=time_for,
         overdue=overdue,
+        read=time_left.read,
     )

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial
 
+from paceline import clock
 from paceline.tune import ranking, search, workers
 from paceline.tune.line import Line, text
 from paceline.tune.settings import Tune
 
 
-def run(part: workers.Part[Any, Any], study: optuna.Study, prepared: Any) -> None:
+def run(
+    part: workers.Part[Any, Any], study: optuna.Study, prepared: Any, *, read: Callable[[], float] = clock.now
+) -> None:
     """Search as `part` says, with one process or several, and show the progress line.
+
+    Args:
+        part: what is searched, by what means.
+        study: the trials so far.
+        prepared: of `task.prepare`.
+        read: the source of time of one process, replaced in tests.
 
     Raises:
         Stopped: a signal asked for the end; trials under way are in the queue again.
         PacelineError: nothing comes of it.
     """
     settings: Tune = part.config.tune
-    budget = part.budget()
+    budget = part.budget(read)
 
     def words(found: Sequence[FrozenTrial], longest: float) -> str:
         return text(

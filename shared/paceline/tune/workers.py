@@ -23,7 +23,7 @@ import optuna
 from optuna.trial import TrialState
 from pydantic import BaseModel
 
-from paceline import contention, device
+from paceline import clock, contention, device
 from paceline.errors import PacelineError, Stopped
 from paceline.stop import Listener
 from paceline.tune import search, space, storage
@@ -78,8 +78,8 @@ class Part(Generic[Config, Prepared]):
     kept: Path | None = None
     events: Path | None = None
 
-    def budget(self) -> Budget:
-        """Return the time there is."""
+    def budget(self, read: Callable[[], float] = clock.now) -> Budget:
+        """Return the time there is, by the clock `read`."""
         return Budget(
             self.deadline,
             setup_seconds=self.setup_seconds,
@@ -89,6 +89,7 @@ class Part(Generic[Config, Prepared]):
             comparison_seconds=self.comparison_seconds,
             setup_waited=self.setup_waited,
             waited=contention.Lately(),
+            read=read,
         )
 
 
