@@ -296,3 +296,22 @@ def test_a_trial_that_another_machine_was_ahead_of_is_given_up(make: Any, monkey
     assert [1] == others
     assert ["complete", "", plan.NOT_BEGUN] == states(one)
     assert [0] == [trial.number for trial in ranking.finished(one.study)]
+
+
+@pytest.mark.parametrize("seconds", [450, 540])
+def test_settings_whose_like_take_too_long_are_not_begun(seconds: int, make: Any, quadratic: ModuleType) -> None:
+    """Deep ones take eight times as long as flat ones: at the end those alone are tried, and none is cut off."""
+    real = quadratic.objective
+
+    def by_depth(prepared: str, trial: Any) -> Any:
+        quadratic.step_seconds = trial.config.model.depth / 2
+        return real(prepared, trial)
+
+    object.__setattr__(quadratic.TASK, "objective", by_depth)
+    one = make(seconds, pruner="none", sampler="random")
+    one.run()
+    ends = states(one)
+    first = ends.index(plan.NOT_BEGUN)
+    assert "complete" in ends[first:], "a quicker one follows"
+    assert plan.DEADLINE not in ends
+    assert plan.NOT_BEGUN not in [plan.facts(trial)["ended"] for trial in one.finished]

@@ -22,7 +22,8 @@ from paceline.errors import PacelineError
 PRUNED = "pruned"  # how a trial ended that the others were ahead of
 PRUNER = "pruner"  # the attribute of a study that names it
 DEADLINE = "no time left"  # how one ended that time ran out for
-NOT_BEGUN = "not begun"  # how one ended that another process was ahead of with the last of those asked for
+# How one ended that would not have ended in time, or that another process was ahead of with the last asked for.
+NOT_BEGUN = "not begun"
 NOTHING = {"seconds": 0.0, "steps": 0, "ended": NOT_BEGUN}  # the facts of such a trial
 
 MEDIAN_TRIALS, HALVING_TRIALS, HYPERBAND_TRIALS = 8, 40, 150  # from so many trials on
@@ -133,16 +134,23 @@ def complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return [trial for trial in trials if trial.state == TrialState.COMPLETE and facts(trial)]
 
 
-def trial_seconds(trials: Sequence[FrozenTrial]) -> float | None:
-    """Return what the next trial will hardly take longer than, or None before one is complete.
+def times(trials: Sequence[FrozenTrial]) -> list[tuple[FrozenTrial, float]]:
+    """Return the trials whose whole time is known, with it; of those ended for it, what they would have taken."""
+    ended = [trial for trial in trials if "projected_seconds" in facts(trial)]
+    found = [(trial, float(facts(trial)["seconds"])) for trial in complete(trials)]
+    return found + [(trial, float(facts(trial)["projected_seconds"])) for trial in ended]
 
-    It is the upper quartile of the complete ones, and of those that were ended because they would have taken so long.
+
+def trial_seconds(trials: Sequence[FrozenTrial], *, hardly_less: bool = False) -> float | None:
+    """Return what the next trial will hardly take longer than, or `hardly_less`, or None before one is complete.
+
+    It is a quartile of the trials whose time is known, see `times`.
     """
-    seconds = [float(facts(trial)["seconds"]) for trial in complete(trials)]
-    if not seconds:
+    seconds = [took for _, took in times(trials)]
+    if not complete(trials):
         return None
-    seconds += [float(facts(trial)["projected_seconds"]) for trial in trials if "projected_seconds" in facts(trial)]
-    return statistics.quantiles(seconds, n=4, method="inclusive")[2] if len(seconds) > 1 else seconds[0]
+    quartile = 0 if hardly_less else 2
+    return statistics.quantiles(seconds, n=4, method="inclusive")[quartile] if len(seconds) > 1 else seconds[0]
 
 
 def steps_left(trials: Sequence[FrozenTrial], done: int, most: int) -> float:

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from paceline import clock
 from paceline.errors import PacelineError, Stopped
 from paceline.stop import Listener
-from paceline.tune import kept, plan, ranking, space, storage
+from paceline.tune import alike, kept, plan, ranking, space, storage
 from paceline.tune.deadline import Budget
 from paceline.tune.events import TrialEvents
 from paceline.tune.settings import Tune
@@ -31,6 +31,7 @@ Prepared = TypeVar("Prepared")
 
 FAILURES = 3  # trials that may fail before the first succeeds
 RECENT = 9  # steps whose median says what the following ones take
+REFUSALS = 3  # settings in a row that would not end in time, before the search is over
 HOPE = 0.9  # of what a trial is projected to take: steps may become so much quicker
 
 
@@ -87,6 +88,7 @@ class Search(Generic[Config, Prepared]):
         self._own: Own | None = None  # of the trial that has just ended
         self._told, self._took = 0.0, deque[float](maxlen=RECENT)  # when a step ended last, what the latest ones took
         self._most_steps = 0  # that the trial under way can have
+        self._refused = 0  # settings in a row that would not have ended in time
         self._projected = 0.0  # seconds, of a trial that was ended because it would take them
         self._computing: dict[str, Any] = {}
         self._out_of_time = False  # a trial had to be ended: what is kept grew with it, and shrinks when it is gone
@@ -130,8 +132,13 @@ class Search(Generic[Config, Prepared]):
         return self.budget.read() - self.began if self.under_way is not None else 0.0
 
     def _over(self) -> str:
-        left, following = self.time_left(), plan.trial_seconds(self.finished)
-        if self._out_of_time or (left is not None and (left <= 0 or (following is not None and following > left))):
+        several = len(plan.times(self.finished)) >= alike.FEWEST  # then each is asked for by itself
+        left, following = self.time_left(), plan.trial_seconds(self.finished, hardly_less=several)
+        if (
+            self._out_of_time
+            or self._refused == REFUSALS
+            or (left is not None and (left <= 0 or (following is not None and following > left)))
+        ):
             return "the time left is less than a trial takes"
         if self.settings.sampler == "grid" and not any(
             trial.state == TrialState.WAITING for trial in self.study.get_trials(deepcopy=False)
@@ -191,9 +198,11 @@ class Search(Generic[Config, Prepared]):
         if not self._may_begin(attempt.number):
             attempt.set_user_attr("facts", plan.NOTHING)
             raise Failed("Another process has begun the last trial.")
+        point = space.suggest(attempt, self.parameters)
+        self._refuse_long(attempt, point)
         try:
             with tempfile.TemporaryDirectory(prefix="tune-") as folder:
-                settings = space.applied(self.config, space.suggest(attempt, self.parameters))
+                settings = space.applied(self.config, point)
                 self._most_steps = self.task.part_steps(settings) * self.settings.folds
                 trial = self._trial(settings, attempt, Path(folder), phases, events)
                 self.under_way = trial
@@ -224,6 +233,22 @@ class Search(Generic[Config, Prepared]):
             facts = {"seconds": seconds, "steps": steps, "ended": ended, "phases": phases.phases()}
             facts |= {"most_steps": self._most_steps}
             attempt.set_user_attr("facts", facts | ({"projected_seconds": self._projected} if self._projected else {}))
+
+    def _refuse_long(self, attempt: optuna.Trial, point: dict[str, Any]) -> None:
+        """Leave a trial that would not end in time, by those most alike; one of the queue waits for another session.
+
+        Raises:
+            Failed: it is one.
+        """
+        left, needed = self.time_left(), alike.seconds(self.finished, point, self.parameters)
+        if left is None or needed is None or needed <= left:
+            self._refused = 0
+            return
+        self._refused += 1
+        if "fixed_params" in self.study.get_trials(deepcopy=False)[attempt.number].system_attrs:
+            self.study.enqueue_trial(point)
+        attempt.set_user_attr("facts", plan.NOTHING)
+        raise Failed(f"Trials like it take {needed:.0f} s, and {left:.0f} s are left.")
 
     def _values(self, attempt: optuna.Trial, outcome: Outcome) -> float | tuple[float, float]:
         if not math.isfinite(outcome.value):
