@@ -1,5 +1,6 @@
-"""`tune` in the medical and the driving template on embedded data: TPE beside random search, and beside the defaults.
+"""`tune` in each template: TPE beside random search, and beside the defaults.
 
+The data are embedded, but for fraud: the Handbook's where PACELINE_SAMPLE_DATA has them, which the rows say.
 Every search is started as a user starts it, each sampler with the same wall time and five seeds; TPE prunes, random
 search does not. The model that a search ends with is scored on the test, which no search has seen, and so is one
 trained with the defaults and the same seed. A search and a training are a row each, kept as soon as it is there: what
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fraud import SPLIT, TRANSACTIONS
 from results import ROOT, interval, save
 
 SEEDS = range(5)
@@ -37,17 +39,25 @@ class Domain:
         template: its name.
         score: of the test, as the record names it.
         settings: beside the template's own: small enough that a search has trials.
+        data: what is searched on, for the row.
     """
 
     template: str
     score: str
     settings: dict[str, Any] = field(default_factory=dict)
+    data: str = "embedded"
 
 
+FRAUD = "fraud, boosted trees"
 DOMAINS = {
     "medical, head on frozen features": Domain("medical-imaging", "auroc"),
     "driving, decoder on frozen maps": Domain(
         "driving-perception", "mean_iou", {"data.frames": 160, "train.epochs": 6}
+    ),
+    FRAUD: (
+        Domain("fraud-detection", "average_precision", SPLIT, "the Handbook's")
+        if TRANSACTIONS.exists()
+        else Domain("fraud-detection", "average_precision")
     ),
 }
 
@@ -56,6 +66,7 @@ def main() -> None:
     """Make the rows that are missing, seed by seed, so that all arms grow alike."""
     found = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
     rows: list[dict[str, Any]] = found.get("rows", []) if found.get("minutes") == MINUTES else []
+    rows = [row for row in rows if row.get("data", "embedded") == DOMAINS[row["domain"]].data]
     there = {(row["domain"], row["arm"], row["seed"]) for row in rows}
     for seed in SEEDS:
         for name, domain in DOMAINS.items():
@@ -66,7 +77,7 @@ def main() -> None:
                     made = trained(domain, seed, Path(folder)) if choice is None else searched(
                         domain, seed, *choice, Path(folder)
                     )  # fmt: skip
-                rows.append({"domain": name, "arm": arm, "seed": seed, **made})
+                rows.append({"domain": name, "data": domain.data, "arm": arm, "seed": seed, **made})
                 print(json.dumps(rows[-1]), flush=True)
                 save("searches", {"minutes": MINUTES, "rows": rows, "compared": compared(rows)})
 

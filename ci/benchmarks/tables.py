@@ -154,13 +154,16 @@ def tune(result: dict[str, Any]) -> str:
     """What a search brings."""
     seconds, seeds = result["budget_seconds"], result["seeds"]
     difference, tuned = result["tpe_less_random"], result["tuned_less_defaults"]
+    known = "folds" in result  # a result from before these were kept says nothing of them
+    folds = f" on {result['folds']} folds before the test week" if known else ""
+    short = f" Trainings are short: {result['rounds']} rounds at most, patience {result['early_stopping_rounds']}." if (
+        known
+    ) else ""  # fmt: skip
+    windows = " The windows of the features vary too." if "data.windows_days" in result.get("varied", ()) else ""
     lines = [
-        f"**Tuning** the boosted trees on the three folds before the test week: {seconds:.0f} s of one core a search, "
-        f"{seeds} seeds, average precision with 95 % intervals. The defaults, trial 0 of every search, have the "
-        f"published windows. Best settings that TPE chose less random search's: {_interval(difference)}. On the "
-        f"test week, what the searches end with less the defaults: {_interval(tuned)}. Warm start: the best settings "
-        f"for the simulation's portfolio A, on portfolio B, less the defaults there ({_count(result['warm'])} seeds): "
-        f"{_interval(result['warm_less_defaults'])}.",
+        f"**Tuning** the boosted trees{folds}: {seconds:.0f} s of one core a search, {seeds} seeds, average precision "
+        f"with 95 % intervals.{short}{windows} Best settings that TPE chose less random search's: "
+        f"{_interval(difference)}. On the test week, what the searches end with less the defaults: {_interval(tuned)}.",
         "",
         "| | trials | pruned | best chosen settings less the defaults |",
         "|---|---|---|---|",
@@ -168,18 +171,37 @@ def tune(result: dict[str, Any]) -> str:
     for name, each in result["arms"].items():
         trials, pruned = (sum(row[key] for row in each) / len(each) for key in ("trials", "pruned"))
         lines.append(f"| {name} | {trials:.0f} | {pruned:.0f} | {_interval(result['sampled_less_defaults'][name])} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_warm(result)])
+
+
+def _warm(result: dict[str, Any]) -> list[str]:
+    """What settings that were found on portfolio A are worth elsewhere, and when a cold search is as good."""
+    lines = [
+        "Warm start: the best settings of a search on the simulation's portfolio A "
+        f"({result['warm_seconds']:.0f} s) tried elsewhere, beside a search that begins cold there.",
+        "",
+        "| target | seed | transferred settings | defaults there | seconds, warm | cold search as good after |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in sorted(result["warm"], key=lambda row: (row["target"], row["seed"])):
+        cold = row["cold_seconds_to_it"]
+        reached = f"{cold:.1f} s" if cold is not None else f"never, in {row['cold_seconds']:.0f} s"
+        lines.append(
+            f"| {row['target']} | {row['seed']} | {row['transferred']:.3f} | {row['cold_before']:.3f} | "
+            f"{row['transferred_seconds']:.1f} | {reached} |"
+        )
+    return lines
 
 
 def searches(result: dict[str, Any]) -> str:
-    """What a search brings in the other two templates, from the command line."""
+    """What a search brings in each template, from the command line."""
     lines = [
-        f"**Tuning** on embedded data, `tune --time-budget {60 * result['minutes']:.0f}s`, each row a seed's search "
-        "on two cores. Differences seed by seed, with 95 % intervals: what TPE with pruning found less what random "
+        f"**Tuning** from the command line, `tune --time-budget {60 * result['minutes']:.0f}s`: differences seed by "
+        "seed, with 95 % intervals: what TPE with pruning found less what random "
         "search found, on the validation that both search on; the model that the TPE search ended with less one "
         "trained with the defaults, on the test.",
         "",
-        "| | seeds | trials, TPE / random | took at most | TPE less random | tuned less defaults, test |",
+        "| | seeds | trials, TPE / random | took at most, of | TPE less random | tuned less defaults, test |",
         "|---|---|---|---|---|---|",
     ]
     for row in result["compared"]:
@@ -188,8 +210,9 @@ def searches(result: dict[str, Any]) -> str:
             arm: [each["trials"] for each in rows if each["arm"] == arm] for arm in {each["arm"] for each in rows}
         }
         means = " / ".join(f"{sum(trials[arm]) / len(trials[arm]):.0f}" for arm in sorted(trials))
+        took = f"{max(each['wall_seconds'] for each in rows):.0f} s of {60 * result['minutes']:.0f} s"
         lines.append(
-            f"| {row['domain']} | {row['seeds']} | {means} | {max(each['wall_seconds'] for each in rows):.0f} s | "
+            f"| {row['domain']}, {rows[0].get('data', 'embedded')} data | {row['seeds']} | {means} | {took} | "
             f"{_interval(row['tpe_less_random_validation'])} | {_interval(row['tuned_less_defaults_test'])} |"
         )
     return "\n".join(lines)
@@ -620,10 +643,6 @@ TABLES = {
 def _spread(value: dict[str, float], runs: int) -> str:
     deviation = f" ± {value['deviation']:.3f}" if runs > 1 else ""
     return f"{value['mean']:.3f}{deviation}".replace("0.", ".")
-
-
-def _count(warm: list[dict[str, Any]]) -> int:
-    return len({row["seed"] for row in warm})
 
 
 def _interval(value: dict[str, float]) -> str:

@@ -3,8 +3,8 @@
 Within the same time, on the three folds before the test week of the Handbook's split (see `fraud.py`), each sampler
 searches with five seeds. Time is the process's own on one core, so that what else the machine does favours nobody.
 Then the best settings of each TPE search and the defaults are trained with the same seed as `train` does it, and scored
-on the test week, which no search has seen. A warm start is `tune` with the `config.toml` that an earlier search left:
-trial 0 has its settings.
+on the test week, which no search has seen. A warm start is `tune --from` an earlier study: after
+the defaults, trial 0, come its five best settings.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from fraud import SPLIT, TRANSACTIONS
 from fraud_detection import train, tune
 from fraud_detection.config import Config
 from paceline import config
-from paceline.tune import deadline, plan, ranking, search, space, storage
+from paceline.tune import deadline, opening, plan, ranking, search, space, storage
 from results import TEMPLATE, interval, save
 
 SEEDS = range(5)
@@ -102,6 +103,10 @@ def main() -> None:
         "tune",
         {
             "budget_seconds": SEARCH_SECONDS,
+            "folds": HANDBOOK["tune.folds"],
+            "rounds": SHORT["train.rounds"],
+            "early_stopping_rounds": SHORT["train.early_stopping_rounds"],
+            "varied": sorted(tune.space(settings(HANDBOOK, 0))),
             "seeds": len(SEEDS),
             "arms": {name: [found.state() for found in each] for name, each in arms.items()},
             "value": {name: interval(each) for name, each in values.items()},
@@ -130,11 +135,14 @@ def warm(handbook: list[Found], handbook_folds: Any) -> list[dict[str, Any]]:
         cold = searched(settings(SYNTHETIC | {"data.portfolio": "B"}, seed), prepared["B"], WARM_SECONDS)
         targets = (("portfolio B", cold, prepared["B"]), ("the Handbook's data", handbook[seed], handbook_folds))
         for name, cold_search, folds in targets:
-            one = searched(first.best, folds, trials=1)
-            seconds = cold_search.seconds_to(one.value - CLOSE)
-            row = {"target": name, "seed": seed, "transferred": one.value, "transferred_seconds": one.seconds}
-            row |= {"cold_before": cold_search.before(), "cold_best": cold_search.value}
-            rows.append(row | {"cold_seconds_to_it": seconds, "cold_seconds": cold_search.seconds})
+            begin = settings(SYNTHETIC | {"data.portfolio": "B"} if name == "portfolio B" else HANDBOOK, seed)
+            one = searched(begin, folds, earlier=first.trials)
+            transferred = one.best_sampled()
+            seconds = cold_search.seconds_to(transferred - CLOSE)
+            row = {"target": name, "seed": seed, "transferred": transferred, "transferred_seconds": one.seconds}
+            row |= {"settings": len(one.trials) - 1, "cold_before": cold_search.before()}
+            row |= {"cold_best": cold_search.value, "cold_seconds_to_it": seconds, "cold_seconds": cold_search.seconds}
+            rows.append(row)
             print(rows[-1], flush=True)
     return rows
 
@@ -146,24 +154,19 @@ def settings(values: dict[str, Any], seed: int) -> Config:
     return config.load(Config, TEMPLATE / "config.toml", texts)
 
 
-def searched(begin: Config, folds: Any, seconds: float | None = None, trials: int | None = None) -> Found:
-    """Search from `begin` for so many seconds, all of them for the search, or so many trials."""
+def searched(begin: Config, folds: Any, seconds: float | None = None, earlier: Sequence[FrozenTrial] = ()) -> Found:
+    """Search from `begin` for so many seconds, all of them for the search, or try the best settings of `earlier`."""
     parameters = space.chosen(tune.space(begin), begin, ())
+    points = opening.earlier(earlier, begin, parameters, larger_is_better=True).points
+    trials = None if seconds is not None else 1 + len(points)
     with tempfile.TemporaryDirectory() as folder, storage.connected(storage.url_of("", Path(folder))) as backend:
         study = storage.open_study(backend, "study", ["maximize"], {})
-        study.enqueue_trial(space.present(parameters, begin))
-        began, left = time.process_time(), [trials]
-
-        def claim() -> bool:
-            left[0] = None if left[0] is None else left[0] - 1
-            return left[0] is None or left[0] >= 0
-
+        opening.queue(study, begin, parameters, begin.tune, points)
+        began = time.process_time()
         end = None if seconds is None else began + seconds
         budget = deadline.Budget(end, setup_seconds=0.0, finish_seconds=0.0, trainings=0.0, read=time.process_time)
         seed = begin.train.seed
-        one = search.Search(
-            tune.TASK, begin, study, parameters, folds, budget, trials=trials, claim=claim, seed=100 * seed
-        )
+        one = search.Search(tune.TASK, begin, study, parameters, folds, budget, trials=trials, seed=100 * seed)
         one.run()
         found = ranking.finished(study)
         best = ranking.best(found, larger_is_better=True)

@@ -224,6 +224,13 @@ def tune_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY[=VALUE,VALUE]",
         help="vary this key alone, among these values; may be repeated (default: all of tune.py)",
     )
+    parser.add_argument(
+        "--from",
+        dest="begin_with",
+        type=Path,
+        metavar="STUDY_FOLDER",
+        help="try the best settings of an earlier search first, such as one of other data: tune/study",
+    )
     parser.add_argument("--trials", type=int, metavar="N", help="trials in all (default: tune.trials, or what fits)")
     parser.add_argument(
         "--time-budget", metavar="TIME", help="everything ends within it, the final run included: 30m, 1h30m"

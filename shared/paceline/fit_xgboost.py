@@ -222,7 +222,8 @@ class _Boosting:
         """Boost to the next chunk boundary, or to the round where training ends."""
         course = self.course
         _reseed(self.booster, self.seed + course.step)
-        end = min(rounds, course.step - course.step % CHUNK_ROUNDS + CHUNK_ROUNDS, int(self.ends_at))
+        # Where time is short, a chunk ends within: one that began elsewhere would have another seed.
+        end = min(rounds, course.step - course.step % CHUNK_ROUNDS + CHUNK_ROUNDS)
         self.block = Block(course.step)
         while course.step < end and not course.ended:
             began = self.run.clock.elapsed()
@@ -240,7 +241,7 @@ class _Boosting:
             if course.step == rounds and not course.ended:
                 course.ended = f"all {rounds} rounds"
             if self.run.pace is not None:
-                self._tell(self.run.pace, over=course.step == end)
+                self._tell(self.run.pace, over=course.step == end or course.step + 1 > self.ends_at)
             if self.validation is not None and (course.ended or course.step >= TRAINING_SCORE_SPACING * self.scored):
                 self.scored = course.step
                 with self.run.phase("validation/training_score"):

@@ -146,6 +146,29 @@ def test_results_are_those_that_were_kept(repository: Path, monkeypatch: pytest.
     assert tables.insert(text, tables.render(repository / "ci" / "results")) == text
 
 
+def test_the_tables_of_searches_say_what_was_measured(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folds, lengths and what varied are those that were kept; a cold search that was never as good, and the budget."""
+    monkeypatch.syspath_prepend(str(repository / "ci" / "benchmarks"))
+    import tables  # found only after the line above
+
+    interval = {"value": 0.01, "low": 0.0, "high": 0.02}
+    arm = {"TPE": [{"trials": 9, "pruned": 3}]}
+    warm = {"target": "portfolio B", "seed": 0, "transferred": 0.7, "transferred_seconds": 2.0, "cold_before": 0.5}
+    found = {"budget_seconds": 20.0, "seeds": 5, "tpe_less_random": interval, "tuned_less_defaults": interval}
+    found |= {"arms": arm, "sampled_less_defaults": {"TPE": interval}, "warm_seconds": 8.0}
+    found |= {"warm": [{**warm, "cold_seconds_to_it": None, "cold_seconds": 8.0}]}
+    kept = {"folds": 4, "rounds": 150, "early_stopping_rounds": 15, "varied": ["data.windows_days"]}
+    text = tables.tune(found | kept)
+    for part in ("on 4 folds", "150 rounds at most, patience 15", "windows of the features vary", "never, in 8 s"):
+        assert part in text
+    assert "windows" not in tables.tune(found | kept | {"varied": ["train.l2"]})
+    row = {"domain": "fraud", "data": "the Handbook's", "arm": "TPE", "trials": 7, "wall_seconds": 118.2}
+    compared = {"domain": "fraud", "seeds": 2, "tpe_less_random_validation": interval}
+    compared |= {"tuned_less_defaults_test": interval}
+    text = tables.searches({"minutes": 2, "rows": [row], "compared": [compared]})
+    assert "| fraud, the Handbook's data | 2 | 7 | 118 s of 120 s |" in text
+
+
 def test_what_the_page_on_growth_calculates_is_from_what_was_kept(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,9 +124,14 @@ def train(
     started: float | None = None,
     ceiling: Ceiling | None = None,
 ) -> dict[str, Any]:
-    """Leave a run as the command `train` does."""
+    """Leave a run as the command `train` does, of the steps that end below the ceiling."""
+    spent, done = 0.0, 0
+    while done < config.train.steps and (ceiling is None or spent + step_seconds <= ceiling.seconds):
+        spent, done = spent + step_seconds, done + 1
+    time.reading += spent
     with record.start(config, runs_folder, name="quadratic", command=command, started=started) as run:
         run.scores = {"quality": {"value": quality(config)}}
+        run.budget = {"changed": done < config.train.steps}
         (run.folder / "model.json").write_text(json.dumps(config.model_dump(mode="json", exclude={"tune"})))
     return {"run": str(run.folder), "scores": run.scores, "status": run.status}
 

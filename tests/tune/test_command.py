@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from paceline import config as configuration
+from paceline import record
 from paceline.budget import AUTO, Ceiling
 from paceline.errors import PacelineError
 from paceline.tune import command, deadline
@@ -22,7 +23,11 @@ def tune(quadratic: ModuleType, tmp_path: Path) -> Any:
     """A function that searches in an empty folder with the given `[tune]` and `[train]`, and returns the answer."""
 
     def run(train: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
-        arguments = {key: settings.pop(key) for key in ("trials", "storage_url", "ceiling") if key in settings}
+        arguments = {
+            key: settings.pop(key)
+            for key in ("trials", "storage_url", "ceiling", "begin_with", "read")
+            if key in settings
+        }
         tune = Tune(**{"trials": 8, "repeats": 2, **settings})
         config = quadratic.Config(train=quadratic.Train(**(train or {})), tune=tune)
         return command.tune(
@@ -83,6 +88,31 @@ def test_the_same_command_goes_on(tune: Any, tmp_path: Path) -> None:
     assert len(set(values)) == len(values), "a session repeats no trial of an earlier one"
 
 
+def test_a_search_begins_with_the_best_settings_of_another(tune: Any, tmp_path: Path) -> None:
+    """Five of them after trial 0, the best first; what lies outside the ranges stays as it begins, and is counted."""
+    earlier = tune(trials=9, study="earlier")
+    best = [tuple(row["settings"].values()) for row in report(tmp_path, "earlier")["best_trials"]]
+    folder = tmp_path / "tune" / "earlier"
+    answer = tune(trials=6, begin_with=folder, study="later", repeats=0)
+    tried = report(tmp_path, "later")["best_trials"]
+    assert {"study": str(folder), "settings": 5, "values_outside": 0} == answer["began_from"]
+    assert earlier["best_value"] == answer["best_value"]
+    present = (0.5, 4)
+    assert [present, *[each for each in best if each != present][:5]] == [
+        tuple(row["settings"].values()) for row in sorted(tried, key=lambda row: row["trial"])
+    ]
+    narrow = tune(trials=3, begin_with=folder, study="narrow", vary=("model.depth=4,99", "train.rate"), repeats=0)
+    assert narrow["began_from"]["values_outside"] > 0
+    assert "settings of" in (tmp_path / "tune" / "narrow" / "report.html").read_text()
+
+
+def test_a_folder_without_a_study_is_refused(tune: Any, tmp_path: Path) -> None:
+    """Before anything is begun; no storage is made in it."""
+    with pytest.raises(PacelineError, match=r"There is no study in .*Name a folder that holds a study\.db"):
+        tune(begin_with=tmp_path)
+    assert [] == list(tmp_path.iterdir())
+
+
 def test_another_search_space_is_refused(tune: Any) -> None:
     """Its trials would not be comparable: the sentence names what differs."""
     tune(trials=2)
@@ -117,9 +147,11 @@ def test_a_grid_is_tried_whole(tune: Any, tmp_path: Path) -> None:
     assert {"train.rate": 0.1, "model.depth": 6} == answer["settings"]
 
 
-@pytest.mark.parametrize("sampler", ["random", "qmc", "tpe", "cmaes"])
+@pytest.mark.parametrize("sampler", ["random", "qmc", "tpe", "cmaes", "gp"])
 def test_samplers_search(sampler: str, tune: Any) -> None:
-    """Each goes through as many trials as asked for."""
+    """Each goes through as many trials as asked for; the Gaussian process's wants torch, which no extra has."""
+    if sampler == "gp":
+        pytest.importorskip("torch")
     assert 6 == tune(sampler=sampler, trials=6, repeats=0)["trials"]
 
 
@@ -149,6 +181,30 @@ def test_a_budget_shorter_than_one_trial_is_said_so(tune: Any) -> None:
         tune(ceiling=Ceiling(9.0, "--time-budget 9s"))
 
 
+@pytest.mark.parametrize("seconds", [60.0, 95.0, 300.0])
+@pytest.mark.parametrize("slower", [1.0, 1.5, 3.0])
+def test_everything_ends_within_the_budget(
+    seconds: float, slower: float, tune: Any, quadratic: ModuleType, tmp_path: Path
+) -> None:
+    """Search, comparison and final run, on a clock that steps move, also where they become slower midway.
+
+    At least half of it is used; the rest is kept for reading, scoring and the report, which take nothing here.
+    """
+    real = quadratic.objective
+
+    def midway(prepared: str, trial: Any) -> Any:
+        quadratic.step_seconds = 1.0 if quadratic.time.reading < seconds / 2 else slower
+        return real(prepared, trial)
+
+    object.__setattr__(quadratic.TASK, "objective", midway)
+    answer = tune(ceiling=Ceiling(seconds, f"--time-budget {seconds:.0f}s"), read=quadratic.time)
+    assert answer["wall_seconds"] == quadratic.time.reading <= seconds
+    assert quadratic.time.reading >= seconds / 2
+    found = json.loads((Path(answer["best_run"]) / "run.json").read_text())
+    assert ("done", {"quality"}) == (found["status"], set(found["scores"]))
+    assert not found["budget"]["changed"], "the final run had the time that it takes"
+
+
 def test_a_training_that_only_time_ends_is_refused(tune: Any, quadratic: ModuleType) -> None:
     """As many rounds as fit are no setting that trials could be compared by."""
     with pytest.raises(PacelineError, match=r"The length of training is 'auto'.*Set the most rounds or epochs"):
@@ -173,6 +229,29 @@ def test_the_final_run_has_the_deadline_of_the_search(
     assert given[1] is not None
     assert given[1].seconds < 498.0
     assert given[1].asked.startswith("--time-budget 500s, of which")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_settings_of_a_shortened_final_run_train_it_again_or_that_is_said(
+    known: bool, tune: Any, quadratic: ModuleType, tmp_path: Path
+) -> None:
+    """Where the project names such settings config.toml has them; else answer and report say that there are none."""
+
+    def train(config: Any, *, runs_folder: Path, **rest: Any) -> dict[str, Any]:
+        with record.start(config, runs_folder, name="quadratic", command="", started=None) as run:
+            run.scores, run.budget = {"quality": {"value": 0.5}}, {"changed": True}
+        return {"run": str(run.folder), "scores": run.scores, "status": run.status}
+
+    object.__setattr__(quadratic.TASK, "train", train)
+    if known:
+        shorter = lambda config, found: configuration.replace(config, {"train.steps": 7}, source="test")  # noqa: E731
+        object.__setattr__(quadratic.TASK, "reproduction", shorter)
+    answer = tune(trials=2, repeats=0, ceiling=Ceiling(500.0, "--time-budget 500s"))
+    assert known == answer["config_reproduces_best_run"]
+    assert (7 if known else 10) == configuration.load(quadratic.Config, Path(answer["config"])).train.steps
+    page = (tmp_path / "tune" / "study" / "report.html").read_text()
+    words = "has the length that it came to" if known else "goes to the end and gives another model"
+    assert words in page
 
 
 def test_settings_are_kept_where_the_final_run_fails(tune: Any, quadratic: ModuleType, tmp_path: Path) -> None:
@@ -232,7 +311,8 @@ def test_arguments_that_are_no_limit_are_refused(
     expected: str, arguments: dict[str, Any], quadratic: ModuleType, tmp_path: Path
 ) -> None:
     """Before anything is read."""
-    given = {"trials": None, "time_budget": None, "finish_by": None, "runs": tmp_path, "storage": None, **arguments}
+    unset = dict.fromkeys(("trials", "time_budget", "finish_by", "storage", "begin_with"))
+    given = {**unset, "runs": tmp_path, **arguments}
     with pytest.raises(PacelineError) as refused:
         command.from_arguments(quadratic.TASK, quadratic.Config(), Namespace(**given), "tune")
     assert str(refused.value).startswith(expected)

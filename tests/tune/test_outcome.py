@@ -81,6 +81,7 @@ def test_the_lead_says_what_matters() -> None:
         "saved_by_pruning_seconds": 0.0,
         "limits_exceeded": "none",
         "best_run_shortened": False,
+        "config_reproduces_best_run": True,
         "best_run_is_a_trial": False,
     }
     plain = "The best average precision of 7 trials is 0.5000 (trial 3), judged without the test"

@@ -52,7 +52,23 @@ def test_a_sampler_whose_package_is_missing_is_refused(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("most_steps", [1, 30, 600])
 def test_a_pruner_is_made(expected: str, name: str, most_steps: int) -> None:
     """By its name, for few steps and many."""
-    assert expected == type(plan.pruner(name, most_steps=most_steps)).__name__
+    assert expected == type(plan.pruner(name, part_steps=most_steps)).__name__
+
+
+def brackets(parts: int) -> int:
+    """Return how many brackets Hyperband has for trials of so many trainings of 30 steps."""
+    made = plan.pruner("hyperband", part_steps=30, parts=parts)
+    study = optuna.create_study(pruner=made)
+    trial = study.ask()
+    trial.report(0.5, 1)
+    trial.should_prune()
+    assert isinstance(made, optuna.pruners.HyperbandPruner)
+    return len(made._pruners)
+
+
+def test_hyperband_has_brackets_for_all_trainings_of_a_trial() -> None:
+    """From 2 of 30 steps on a third of the trials goes on each time: 3 rungs fit one training, 4 fit two, 5 fit six."""
+    assert [3, 4, 5] == [brackets(parts) for parts in (1, 2, 6)]
 
 
 @pytest.mark.parametrize("most_steps", [1, 2, 10, 600, 5000])
@@ -71,6 +87,27 @@ def test_the_next_trial_is_taken_to_be_a_long_one() -> None:
     assert plan.trial_seconds([trial(1.0, "pruned")]) is None
     assert 4.0 == plan.trial_seconds([trial(4.0)])
     assert 4.0 == plan.trial_seconds([trial(seconds) for seconds in (1.0, 2.0, 3.0, 4.0, 5.0)])
+
+
+def test_a_trial_that_would_have_been_long_counts_for_the_next() -> None:
+    """With the seconds that were projected when it was ended: nothing else has shown what its like would take."""
+    ended = trial(2.0, "no time left")
+    ended.user_attrs["facts"]["projected_seconds"] = 50.0
+    assert 30.0 == plan.trial_seconds([trial(10.0), trial(10.0), ended])
+    assert plan.trial_seconds([ended]) is None
+
+
+def test_the_steps_left_are_those_of_the_complete_trials() -> None:
+    """The median of those that went further, as a share of the most there can be; nothing where none did."""
+    known = []
+    for steps in (4, 6, 10):
+        known.append(trial(1.0, steps=steps))
+        known[-1].user_attrs["facts"]["most_steps"] = 10
+    assert 4.0 == plan.steps_left(known, 2, 10)
+    assert 3.0 == plan.steps_left(known, 5, 10)
+    assert 10.0 == plan.steps_left(known, 2, 20)
+    assert 0.0 == plan.steps_left(known, 10, 10)
+    assert 0.0 == plan.steps_left([], 2, 10)
 
 
 def test_the_trials_that_fit_are_the_fewer_of_number_and_time() -> None:

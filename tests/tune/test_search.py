@@ -39,17 +39,11 @@ def make(quadratic: ModuleType, backend: optuna.storages.RDBStorage) -> Any:
         study = study or storage.open_study(backend, "study", ["maximize"], {})
         if not study.trials:
             study.enqueue_trial(space.present(parameters, config))
-        left = [trials]
-
-        def claim() -> bool:
-            left[0] = None if left[0] is None else left[0] - 1
-            return left[0] is None or left[0] >= 0
-
         budget = Budget(
             seconds, setup_seconds=4, finish_seconds=4, trainings=1, waited=waited, read=lambda: quadratic.time.reading
         )
         return search.Search(
-            quadratic.TASK, config, study, parameters, "prepared", budget, trials=trials, claim=claim, seed=0, kept=kept
+            quadratic.TASK, config, study, parameters, "prepared", budget, trials=trials, seed=0, kept=kept
         )
 
     return search_of
@@ -69,22 +63,40 @@ def test_what_would_not_end_is_not_begun(make: Any, quadratic: ModuleType) -> No
 
 
 def test_a_trial_is_ended_at_the_deadline(make: Any, quadratic: ModuleType) -> None:
-    """Trials become slower, so that the third does not end in time: it is ended within, with its steps kept."""
-    one = make(100, pruner="none")
-    beyond = 61.0
+    """Trials become slower at the end, so that the third does not end in time: it is ended within, its steps kept."""
+    one = make(60, pruner="none")
 
     def slower(running: Any) -> None:
-        quadratic.step_seconds = 1.0 if quadratic.time.reading < 20 else 5.0
+        quadratic.step_seconds = 1.0 if quadratic.time.reading < 27 else 5.0
 
     one.tell = slower
     one.run()
     assert ["complete", "complete", plan.DEADLINE] == states(one)
     assert TrialState.PRUNED == one.study.trials[-1].state
-    assert 20 < quadratic.time.reading <= beyond + 5
+    assert 27 < quadratic.time.reading <= 60 - one.budget.reserve(10.0) + 5
     assert 0 < plan.facts(one.study.trials[-1])["steps"] < 10
     best = ranking.best(one.finished, larger_is_better=True)
     assert best is not None
     assert best.state == TrialState.COMPLETE
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+def test_a_trial_that_cannot_end_in_time_is_ended_as_soon_as_that_is_seen(
+    folds: int, make: Any, quadratic: ModuleType
+) -> None:
+    """After two trials steps become five times as slow: the third ends at its second, and one more is tried at most."""
+    one = make(60 * folds + 10, pruner="none", folds=folds)
+
+    def slower(running: Any) -> None:
+        quadratic.step_seconds = 1.0 if quadratic.time.reading < 20 * folds else 5.0
+
+    one.tell = slower
+    one.run()
+    assert ["complete", "complete", plan.DEADLINE] == states(one)[:3]
+    third = plan.facts(one.study.trials[2])
+    assert (2, 50.0 * folds) == (third["steps"], third["projected_seconds"])
+    assert len(states(one)) <= 4
+    assert quadratic.time.reading <= 20 * folds + 20
 
 
 def test_other_work_that_begins_ends_the_search_earlier(make: Any, quadratic: ModuleType) -> None:
@@ -157,16 +169,18 @@ def test_the_time_to_search_is_never_exceeded(
         assert 0.0 == quadratic.time.reading
 
 
-def test_a_poor_trial_is_pruned_and_its_steps_are_kept(make: Any) -> None:
+@pytest.mark.parametrize("pruner", ["median", "halving", "hyperband"])
+def test_a_poor_trial_is_pruned_and_its_steps_are_kept(pruner: str, make: Any) -> None:
     """It ends at a rung, by the trainer's own stop and not within it, and the others go on."""
-    one = make(trials=25, pruner="median")
+    one = make(trials=25, pruner=pruner, folds=2)
     one.run()
     assert 25 == len(one.finished)
+    assert pruner == one.study.user_attrs[plan.PRUNER]
     pruned = [trial for trial in one.finished if plan.facts(trial)["ended"] == plan.PRUNED]
     assert len(pruned) > 3
-    assert all(0 < plan.facts(trial)["steps"] < 10 for trial in pruned)
+    assert all(0 < plan.facts(trial)["steps"] < 20 for trial in pruned)
     assert all(trial.intermediate_values for trial in pruned)
-    assert 0 < plan.saved_seconds(one.finished) <= 10 * len(pruned)
+    assert 0 < plan.saved_seconds(one.finished) <= 20 * len(pruned)
 
 
 def test_the_pruner_is_chosen_when_the_trials_that_fit_are_known(make: Any) -> None:
@@ -198,7 +212,7 @@ def test_a_stopped_trial_is_done_again(make: Any, quadratic: ModuleType) -> None
     lost, waiting = one.study.trials[2], one.study.trials[3]
     assert (TrialState.FAIL, TrialState.WAITING) == (lost.state, waiting.state)
     assert lost.params == waiting.params
-    again = make(trials=2)
+    again = make(trials=4)
     again.run()
     assert lost.params == again.study.trials[3].params
     assert 4 == len(again.finished), "the lost trial is not counted twice"
@@ -209,6 +223,7 @@ def test_a_trial_whose_heart_stopped_is_done_again(make: Any, backend: optuna.st
     """What a killed process of another machine was at is found by the next to ask, its settings kept."""
     one = make(trials=1)
     one.run()
+    assert "as many trials as asked for" == one.run()
     lost = one.study.ask()
     params = space.suggest(lost, one.parameters)
     backend.record_heartbeat(lost._trial_id)
@@ -241,3 +256,62 @@ def test_the_best_keeps_its_limits() -> None:
     assert within == ranking.best([within, beyond, far], larger_is_better=True)
     assert beyond == ranking.best([beyond, far], larger_is_better=True)
     assert ranking.best([], larger_is_better=True) is None
+
+
+def test_two_machines_make_as_many_trials_as_asked_for_together(make: Any, quadratic: ModuleType) -> None:
+    """One begins while the other is at its fourth of five: that one counts, finished or not, and so do all before."""
+    one = make(trials=5)
+    another = make(trials=5, study=optuna.load_study(storage=one.study._storage, study_name="study"))
+    real = quadratic.objective
+
+    def meanwhile(prepared: str, trial: Any) -> Any:
+        if trial.number == 3:
+            object.__setattr__(quadratic.TASK, "objective", real)
+            assert "as many trials as asked for" == another.run()
+        return real(prepared, trial)
+
+    object.__setattr__(quadratic.TASK, "objective", meanwhile)
+    one.run()
+    object.__setattr__(quadratic.TASK, "objective", real)
+    assert [1, 1, 1, 1, 1] == [trial.state.value for trial in one.study.trials]
+    assert 1 == len([trial for trial in one.study.trials if trial.number == 4])
+
+
+def test_a_trial_that_another_machine_was_ahead_of_is_given_up(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have seen room for one and have begun one: the later by number is no trial, and nothing is trained."""
+    one = make(trials=2)
+    others = []
+    seen = one._may_begin
+
+    def as_before_the_other(number: int | None = None) -> bool:
+        if number is None and len(one.study.trials) == 1 and one.finished:
+            found = seen()
+            others.append(one.study.ask().number)
+            return bool(found)
+        return bool(seen(number))
+
+    monkeypatch.setattr(one, "_may_begin", as_before_the_other)
+    with pytest.warns(UserWarning, match="Heartbeat of storage is supposed"):
+        one.run()
+    assert [1] == others
+    assert ["complete", "", plan.NOT_BEGUN] == states(one)
+    assert [0] == [trial.number for trial in ranking.finished(one.study)]
+
+
+@pytest.mark.parametrize("seconds", [450, 540])
+def test_settings_whose_like_take_too_long_are_not_begun(seconds: int, make: Any, quadratic: ModuleType) -> None:
+    """Deep ones take eight times as long as flat ones: at the end those alone are tried, and none is cut off."""
+    real = quadratic.objective
+
+    def by_depth(prepared: str, trial: Any) -> Any:
+        quadratic.step_seconds = trial.config.model.depth / 2
+        return real(prepared, trial)
+
+    object.__setattr__(quadratic.TASK, "objective", by_depth)
+    one = make(seconds, pruner="none", sampler="random")
+    one.run()
+    ends = states(one)
+    first = ends.index(plan.NOT_BEGUN)
+    assert "complete" in ends[first:], "a quicker one follows"
+    assert plan.DEADLINE not in ends
+    assert plan.NOT_BEGUN not in [plan.facts(trial)["ended"] for trial in one.finished]

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import optuna
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial
 
 from paceline.report import figure
 from paceline.report import format as fmt
 from paceline.tune import plan, ranking
-from paceline.tune.space import Space
+from paceline.tune.space import Space, height
 
 MOST_DRAWN = 24  # trials in the parallel coordinates, of each kind
 FEWEST_FOR_IMPORTANCE = 6
@@ -106,7 +105,7 @@ def _parallel(complete: Sequence[FrozenTrial], parameters: Space, name: str, lar
     low, high = min(values), max(values)
 
     def heights(trial: FrozenTrial) -> list[float]:
-        own = [_height(parameters[key], trial.params[key]) for key in parameters]
+        own = [height(parameters[key], trial.params[key]) for key in parameters]
         return [*own, (trial.values[0] - low) / (high - low) if high > low else 0.5]
 
     def snake(trials: Sequence[FrozenTrial]) -> tuple[list[int], list[float]]:
@@ -131,21 +130,6 @@ def _parallel(complete: Sequence[FrozenTrial], parameters: Space, name: str, lar
         f"Axes: {axes}.",
         lines=[{"name": str(place), "x": place} for place in range(1, len(parameters) + 2)],
     )
-
-
-def _height(distribution: Any, value: Any) -> float:
-    """Return where `value` lies in its range, from 0 to 1."""
-    import math
-
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices.index(value) / max(1, len(distribution.choices) - 1)
-    assert isinstance(distribution, (FloatDistribution, IntDistribution))  # noqa: S101 -- Optuna has no other
-    low, high = float(distribution.low), float(distribution.high)
-    if high <= low:
-        return 0.5
-    if distribution.log:
-        return (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
-    return (float(value) - low) / (high - low)
 
 
 def _front(complete: Sequence[FrozenTrial], name: str, larger_is_better: bool) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,6 +59,7 @@ def from_arguments(task: Task[Config, Prepared], config: Config, arguments: Name
         trials=arguments.trials,
         command=command,
         started=started,
+        begin_with=arguments.begin_with,
     )
 
 
@@ -72,6 +74,8 @@ def tune(
     trials: int | None = None,
     command: str = "",
     started: float | None = None,
+    begin_with: Path | None = None,
+    read: Callable[[], float] = clock.now,
 ) -> dict[str, Any]:
     """Search for better settings, train the best for good, and leave a report beside the study.
 
@@ -89,6 +93,8 @@ def tune(
         trials: in all; None: `tune.trials`, or as many as fit where there is a budget.
         command: the command line, for the final run's record.
         started: the performance counter's reading that counts as zero.
+        begin_with: the folder of an earlier study, whose best settings come after trial 0.
+        read: the source of time, replaced in tests.
 
     Returns:
         `best_run` (its folder), `best_value`, `trials`, `wall_seconds`, and more.
@@ -97,12 +103,16 @@ def tune(
         PacelineError: the search is not possible as asked for, or nothing came of it.
         Stopped: a signal asked for the end; the same command goes on.
     """
-    times = clock.Clock(started=started)
+    times = clock.Clock(started=started, read=read)
     times.mark("import")
     settings: Tune = config.tune  # type: ignore[attr-defined] # every project's configuration has it
     opening.verify(task, config)
     parameters = space.chosen(task.space(config), config, settings.vary)
-    place = folder / settings.study
+    place, before = folder / settings.study, None
+    if begin_with is not None:
+        before = opening.earlier(
+            opening.earlier_trials(begin_with), config, parameters, larger_is_better=task.larger_is_better
+        )
     place.mkdir(parents=True, exist_ok=True)
     url = storage.url_of(storage_url, place)
     with storage.connected(url) as backend:
@@ -110,7 +120,7 @@ def tune(
             study = storage.open_study(
                 backend, settings.study, opening.directions(task, settings), opening.made_for(config, parameters)
             )
-            opening.queue(study, config, parameters, settings)
+            opening.queue(study, config, parameters, settings, before.points if before else ())
         with times.span("data"):
             since = contention.now()
             prepared = task.prepare(config)
@@ -136,10 +146,10 @@ def tune(
             kept=None if ceiling is None else place / "kept",
             events=place if settings.tensorboard else None,
         )
-        time_left = part.budget()
+        time_left = part.budget(read)
         try:
             with times.span("search"):
-                session.run(part, study, prepared)
+                session.run(part, study, prepared, read=read)
         except Stopped as stop:
             raise Stopped(
                 f"{stop.reason.split(' ended ')[0]} ended the search after {len(ranking.finished(study))} trials. "
@@ -167,6 +177,9 @@ def tune(
             drawn = charts.draw(
                 study, found, parameters, compared, score=task.score, larger_is_better=task.larger_is_better
             )
+        if before is not None:
+            begun = {"study": str(begin_with), "settings": len(before.points), "values_outside": before.outside}
+            facts["began_from"] = begun
         with times.span("final_run"):
             answer = final.train(
                 task,
@@ -181,9 +194,12 @@ def tune(
                 command=command,
             )
         record = json.loads((Path(answer["run"]) / "run.json").read_text(encoding="utf-8"))
+        shortened = bool(record["budget"].get("changed", False))
+        reproducible = final.keep_shortened(task, chosen, record, path) if shortened else not answer["is_a_trial"]
         facts |= {"best_run": answer["run"], "scores_of_best_run": answer["scores"], "config": str(path)}
         facts |= {
-            "best_run_shortened": bool(record["budget"].get("changed", False)),
+            "best_run_shortened": shortened,
+            "config_reproduces_best_run": reproducible,
             "best_run_is_a_trial": answer["is_a_trial"],
             "wall_seconds": times.elapsed(),
             "budget_seconds": None if ceiling is None else ceiling.seconds,
@@ -213,6 +229,8 @@ def tune(
             "wall_seconds": times.elapsed(),
             "best_run": answer["run"],
             "best_run_is_a_trial": answer["is_a_trial"],
+            "config_reproduces_best_run": reproducible,
+            **({"began_from": facts["began_from"]} if before is not None else {}),
             "report": sheet,
         }
 
@@ -256,4 +274,5 @@ def _compare(
         repeats=settings.repeats,
         time_for=time_for,
         overdue=overdue,
+        read=time_left.read,
     )

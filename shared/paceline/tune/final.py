@@ -8,7 +8,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial
 
-from paceline import budget, clock
+from paceline import atomic, budget, clock
+from paceline import config as configuration
 from paceline.budget import Ceiling
 from paceline.errors import PacelineError
 from paceline.tune import kept, plan, space
@@ -79,6 +80,21 @@ def train(
         remedy = f"{error.remedy} The best settings are kept: --config {path}."
         raise PacelineError(f"The final run failed: {error.cause}", remedy) from error
     return {**made, "is_a_trial": False}
+
+
+def keep_shortened(task: Task[Any, Any], chosen: Any, record: dict[str, Any], path: Path) -> bool:
+    """Write the settings that train a shortened final run again to `path`; return whether there are any.
+
+    Args:
+        task: the project's side.
+        chosen: the best settings.
+        record: of the final run, as its run.json has it.
+        path: the file that keeps the best settings; they stay there where no settings train the run again.
+    """
+    settings = task.reproduction(chosen, record)
+    if settings is not None:
+        atomic.write_text(path, configuration.dump(settings))
+    return settings is not None
 
 
 def cut_short(

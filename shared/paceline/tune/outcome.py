@@ -33,8 +33,7 @@ def by_state(trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:
 
 def rows(trials: Sequence[FrozenTrial], *, larger_is_better: bool, most: int = 20) -> list[dict[str, Any]]:
     """Return the best trials with their settings, the best first."""
-    sign = 1 if larger_is_better else -1
-    ranked = sorted(plan.complete(trials), key=lambda trial: (ranking.excess(trial), -sign * trial.values[0]))
+    ranked = ranking.ordered(trials, larger_is_better=larger_is_better)
     return [
         {
             "trial": trial.number,
@@ -99,6 +98,9 @@ def lead(facts: Mapping[str, Any]) -> str:
     if facts["value_before"] is not None:
         text += f"; the settings it began from have {facts['value_before']:.4f}"
     text += f". {facts['verdict']}"
+    if begun := facts.get("began_from"):
+        text += f" After these it tried {begun['settings']} settings of {begun['study']}"
+        text += f", without {begun['values_outside']} values outside its ranges." if begun["values_outside"] else "."
     pruned = [row for row in facts["time_by_trial_state"] if row["ended"] == plan.PRUNED]
     if pruned:
         count = pruned[0]["trials"]
@@ -109,7 +111,12 @@ def lead(facts: Mapping[str, Any]) -> str:
         text += " Too little time was left for a final run: the result is the model of trial "
         text += f"{facts['best_trial']} itself, which has not seen the test."
     if facts["best_run_shortened"]:
-        text += " The final run was shortened, so that everything ended in time."
+        text += " The final run was shortened, so that everything ended in time"
+        text += (
+            "; config.toml has the length that it came to."
+            if facts["config_reproduces_best_run"]
+            else ": train with config.toml goes to the end and gives another model."
+        )
     return text
 
 

@@ -22,6 +22,9 @@ from paceline.errors import PacelineError
 PRUNED = "pruned"  # how a trial ended that the others were ahead of
 PRUNER = "pruner"  # the attribute of a study that names it
 DEADLINE = "no time left"  # how one ended that time ran out for
+# How one ended that would not have ended in time, or that another process was ahead of with the last asked for.
+NOT_BEGUN = "not begun"
+NOTHING = {"seconds": 0.0, "steps": 0, "ended": NOT_BEGUN}  # the facts of such a trial
 
 MEDIAN_TRIALS, HALVING_TRIALS, HYPERBAND_TRIALS = 8, 40, 150  # from so many trials on
 REDUCTION = 3  # of successive halving: a third goes on at each rung
@@ -82,20 +85,23 @@ def pruner_name(asked: str, trials: int | None) -> str:
     return "halving" if trials < HYPERBAND_TRIALS else "hyperband"
 
 
-def pruner(name: str, *, most_steps: int) -> optuna.pruners.BasePruner:
-    """Return the pruner called `name` for trials of up to `most_steps` steps.
+def pruner(name: str, *, part_steps: int, parts: int = 1) -> optuna.pruners.BasePruner:
+    """Return the pruner called `name` for trials of `parts` trainings of up to `part_steps` steps each.
+
+    Trials are compared from the first rung of the first training on, and to the end of the last: that is what Hyperband
+    divides into brackets, the first of which prunes from the first rung on, the last not at all.
 
     Sources: successive halving, Li et al. 2020 (asynchronous); Hyperband, Li et al. 2018; the median rule, Golovin et
     al. 2017.
     """
-    first = first_rung(most_steps)
+    first = first_rung(part_steps)
     if name == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=first)
     if name == "halving":
         return optuna.pruners.SuccessiveHalvingPruner(min_resource=first, reduction_factor=REDUCTION)
     if name == "hyperband":
         return optuna.pruners.HyperbandPruner(
-            min_resource=first, max_resource=max(first, most_steps), reduction_factor=REDUCTION
+            min_resource=first, max_resource=max(first, parts * part_steps), reduction_factor=REDUCTION
         )
     return optuna.pruners.NopPruner()
 
@@ -128,12 +134,35 @@ def complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return [trial for trial in trials if trial.state == TrialState.COMPLETE and facts(trial)]
 
 
-def trial_seconds(trials: Sequence[FrozenTrial]) -> float | None:
-    """Return what the next trial will hardly take longer than: the upper quartile of the complete ones, or None."""
-    seconds = [float(facts(trial)["seconds"]) for trial in complete(trials)]
-    if not seconds:
+def times(trials: Sequence[FrozenTrial]) -> list[tuple[FrozenTrial, float]]:
+    """Return the trials whose whole time is known, with it; of those ended for it, what they would have taken."""
+    ended = [trial for trial in trials if "projected_seconds" in facts(trial)]
+    found = [(trial, float(facts(trial)["seconds"])) for trial in complete(trials)]
+    return found + [(trial, float(facts(trial)["projected_seconds"])) for trial in ended]
+
+
+def trial_seconds(trials: Sequence[FrozenTrial], *, hardly_less: bool = False) -> float | None:
+    """Return what the next trial will hardly take longer than, or `hardly_less`, or None before one is complete.
+
+    It is a quartile of the trials whose time is known, see `times`.
+    """
+    seconds = [took for _, took in times(trials)]
+    if not complete(trials):
         return None
-    return statistics.quantiles(seconds, n=4, method="inclusive")[2] if len(seconds) > 1 else seconds[0]
+    quartile = 0 if hardly_less else 2
+    return statistics.quantiles(seconds, n=4, method="inclusive")[quartile] if len(seconds) > 1 else seconds[0]
+
+
+def steps_left(trials: Sequence[FrozenTrial], done: int, most: int) -> float:
+    """Return how many steps a trial still has after `done` of `most`: as a rule, of the complete ones that went so far.
+
+    Trainings stop early, so what is left is a share of the most that the complete ones had; 0 where none went so far,
+    for then nothing is known.
+    """
+    known = [facts(trial) for trial in complete(trials)]
+    ends = [found["steps"] / found["most_steps"] * most for found in known if found.get("most_steps")]
+    further = [end - done for end in ends if end > done]
+    return statistics.median(further) if further else 0.0
 
 
 def mean_seconds(trials: Sequence[FrozenTrial]) -> float | None:

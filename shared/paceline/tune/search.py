@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 import platform
+import statistics
 import tempfile
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -17,7 +19,7 @@ from pydantic import BaseModel
 from paceline import clock
 from paceline.errors import PacelineError, Stopped
 from paceline.stop import Listener
-from paceline.tune import kept, plan, ranking, space, storage
+from paceline.tune import alike, kept, plan, ranking, space, storage
 from paceline.tune.deadline import Budget
 from paceline.tune.events import TrialEvents
 from paceline.tune.settings import Tune
@@ -28,6 +30,9 @@ Config = TypeVar("Config", bound=BaseModel)
 Prepared = TypeVar("Prepared")
 
 FAILURES = 3  # trials that may fail before the first succeeds
+RECENT = 9  # steps whose median says what the following ones take
+REFUSALS = 3  # settings in a row that would not end in time, before the search is over
+HOPE = 0.9  # of what a trial is projected to take: steps may become so much quicker
 
 
 class Failed(Exception):  # noqa: N818 -- how a trial ended
@@ -48,8 +53,7 @@ class Search(Generic[Config, Prepared]):
         parameters: what varies.
         prepared: of `task.prepare`.
         budget: the time there is.
-        trials: in all, of all processes; None: as many as fit.
-        claim: returns whether one more trial may begin.
+        trials: in all, of all processes on all machines; None: as many as fit.
         tell: is given the search after every step and trial, for the progress line.
         events: the folder for TensorBoard events; None writes none.
         kept: the folder where the best trial's own model is kept, in case time is short; None keeps none.
@@ -65,7 +69,6 @@ class Search(Generic[Config, Prepared]):
         budget: Budget,
         *,
         trials: int | None,
-        claim: Callable[[], bool],
         seed: int,
         tell: Callable[[Search[Config, Prepared]], None] = lambda search: None,
         events: Path | None = None,
@@ -73,7 +76,7 @@ class Search(Generic[Config, Prepared]):
     ) -> None:
         self.task, self.config, self.study, self.parameters = task, config, study, parameters
         self.prepared, self.budget, self.trials = prepared, budget, trials
-        self.claim, self.tell, self.seed, self.events = claim, tell, seed, events
+        self.tell, self.seed, self.events = tell, seed, events
         self.settings: Tune = config.tune  # type: ignore[attr-defined] # every project's configuration has it
         self.finished: list[FrozenTrial] = ranking.finished(study)
         self.under_way: Trial[Config] | None = None
@@ -83,7 +86,10 @@ class Search(Generic[Config, Prepared]):
         self._number = 0  # of the trial under way
         self._kept = kept
         self._own: Own | None = None  # of the trial that has just ended
-        self._told, self._step_seconds = 0.0, math.inf  # when a step ended last; the shortest of the trial under way
+        self._told, self._took = 0.0, deque[float](maxlen=RECENT)  # when a step ended last, what the latest ones took
+        self._most_steps = 0  # that the trial under way can have
+        self._refused = 0  # settings in a row that would not have ended in time
+        self._projected = 0.0  # seconds, of a trial that was ended because it would take them
         self._computing: dict[str, Any] = {}
         self._out_of_time = False  # a trial had to be ended: what is kept grew with it, and shrinks when it is gone
 
@@ -126,14 +132,32 @@ class Search(Generic[Config, Prepared]):
         return self.budget.read() - self.began if self.under_way is not None else 0.0
 
     def _over(self) -> str:
-        left, following = self.time_left(), plan.trial_seconds(self.finished)
-        if self._out_of_time or (left is not None and (left <= 0 or (following is not None and following > left))):
+        several = len(plan.times(self.finished)) >= alike.FEWEST  # then each is asked for by itself
+        left, following = self.time_left(), plan.trial_seconds(self.finished, hardly_less=several)
+        if (
+            self._out_of_time
+            or self._refused == REFUSALS
+            or (left is not None and (left <= 0 or (following is not None and following > left)))
+        ):
             return "the time left is less than a trial takes"
         if self.settings.sampler == "grid" and not any(
             trial.state == TrialState.WAITING for trial in self.study.get_trials(deepcopy=False)
         ):
             return "the whole grid was tried"
-        return "" if self.claim() else "as many trials as asked for"
+        if self._may_begin():
+            return ""
+        storage.requeue_missed(self.study)
+        return "" if self._may_begin() else "as many trials as asked for"
+
+    def _may_begin(self, number: int | None = None) -> bool:
+        """Return whether the study has fewer trials than asked for; for one that has begun, fewer before it.
+
+        Two machines may begin one at the same moment: the later by number, which the storage gives, is given up.
+        """
+        begun = ranking.begun(self.study)
+        if number is not None:
+            begun = [trial for trial in begun if trial.number < number]
+        return self.trials is None or len(begun) < self.trials
 
     def _suit(self) -> None:
         """Take the pruner and the sampler that suit the number of trials that fit, as soon as that is known."""
@@ -143,7 +167,9 @@ class Search(Generic[Config, Prepared]):
         name = "none" if several or not plan.complete(self.finished) else plan.pruner_name(self.settings.pruner, fit)
         name = self._agreed(name)
         if (choice := (name, plan.startup_trials(fit))) != self._chosen and (self._chosen is None or fit is not None):
-            self.study.pruner = plan.pruner(name, most_steps=self.task.part_steps(self.config))
+            self.study.pruner = plan.pruner(
+                name, part_steps=self.task.part_steps(self.config), parts=self.settings.folds
+            )
             self.study.sampler = plan.sampler(
                 self.settings.sampler,
                 seed=self.seed + len(self.finished),
@@ -163,14 +189,21 @@ class Search(Generic[Config, Prepared]):
     def _attempt(self, attempt: optuna.Trial) -> float | tuple[float, float]:
         """Train and judge one trial; Optuna takes its value, or from the exception what became of it."""
         self.began, self._number = self.budget.read(), attempt.number
-        self._told, self._step_seconds = self.began, math.inf
+        self._told, self._projected = self.began, 0.0
+        self._took.clear()
         phases = clock.Clock(read=self.budget.read)
         ended, reached = "complete", {}
         events = None if self.events is None else TrialEvents(self.events, attempt.number)
         attempt.set_user_attr("worker", worker())
+        if not self._may_begin(attempt.number):
+            attempt.set_user_attr("facts", plan.NOTHING)
+            raise Failed("Another process has begun the last trial.")
+        point = space.suggest(attempt, self.parameters)
+        self._refuse_long(attempt, point)
         try:
             with tempfile.TemporaryDirectory(prefix="tune-") as folder:
-                settings = space.applied(self.config, space.suggest(attempt, self.parameters))
+                settings = space.applied(self.config, point)
+                self._most_steps = self.task.part_steps(settings) * self.settings.folds
                 trial = self._trial(settings, attempt, Path(folder), phases, events)
                 self.under_way = trial
                 outcome = self.task.objective(self.prepared, trial)
@@ -197,9 +230,25 @@ class Search(Generic[Config, Prepared]):
                 events.close(attempt.params, reached)
             steps = 0 if self.under_way is None else self.under_way.steps
             seconds = self.elapsed() or self.budget.read() - self.began
-            attempt.set_user_attr(
-                "facts", {"seconds": seconds, "steps": steps, "ended": ended, "phases": phases.phases()}
-            )
+            facts = {"seconds": seconds, "steps": steps, "ended": ended, "phases": phases.phases()}
+            facts |= {"most_steps": self._most_steps}
+            attempt.set_user_attr("facts", facts | ({"projected_seconds": self._projected} if self._projected else {}))
+
+    def _refuse_long(self, attempt: optuna.Trial, point: dict[str, Any]) -> None:
+        """Leave a trial that would not end in time, by those most alike; one of the queue waits for another session.
+
+        Raises:
+            Failed: it is one.
+        """
+        left, needed = self.time_left(), alike.seconds(self.finished, point, self.parameters)
+        if left is None or needed is None or needed <= left:
+            self._refused = 0
+            return
+        self._refused += 1
+        if "fixed_params" in self.study.get_trials(deepcopy=False)[attempt.number].system_attrs:
+            self.study.enqueue_trial(point)
+        attempt.set_user_attr("facts", plan.NOTHING)
+        raise Failed(f"Trials like it take {needed:.0f} s, and {left:.0f} s are left.")
 
     def _values(self, attempt: optuna.Trial, outcome: Outcome) -> float | tuple[float, float]:
         if not math.isfinite(outcome.value):
@@ -224,11 +273,10 @@ class Search(Generic[Config, Prepared]):
         def overdue(goes_on: bool) -> str:
             before, self._told = self._told, self.budget.read()
             if before > self.began:  # the first step compiles
-                self._step_seconds = min(self._step_seconds, self._told - before)
-            following = self._step_seconds if goes_on and self._step_seconds < math.inf else 0.0
+                self._took.append(self._told - before)
             left = self.time_left()
-            self._out_of_time = left is not None and left <= following
-            return plan.DEADLINE if self._out_of_time else ""
+            self._out_of_time = left is not None and left <= (min(self._took, default=0.0) if goes_on else 0.0)
+            return plan.DEADLINE if self._out_of_time or self._hopeless() else ""
 
         return Trial(
             settings,
@@ -243,6 +291,19 @@ class Search(Generic[Config, Prepared]):
             tell=lambda step: self.tell(self),
             curve=(lambda part, row: None) if events is None else events.write,
         )
+
+    def _hopeless(self) -> bool:
+        """Return whether the trial under way would not end in time, by its latest steps and those of earlier trials."""
+        if self.budget.deadline is None or not self._took or self.under_way is None:
+            return False
+        steps = plan.steps_left(self.finished, self.under_way.steps, self._most_steps)
+        more = steps * statistics.median(self._took)
+        whole = self.elapsed() + more
+        left = self.budget.to_search(max(self.longest(), whole))  # a longer trial also has a longer final run
+        if left is None or not more or left >= HOPE * more:
+            return False
+        self._projected = whole
+        return True
 
     def _keep(self) -> None:
         """Keep the model of the trial that has just ended where it is the best so far, or all there is."""

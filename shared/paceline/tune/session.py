@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial
 
+from paceline import clock
 from paceline.tune import ranking, search, workers
 from paceline.tune.line import Line, text
 from paceline.tune.settings import Tune
 
 
-def run(part: workers.Part[Any, Any], study: optuna.Study, prepared: Any) -> None:
+def run(
+    part: workers.Part[Any, Any], study: optuna.Study, prepared: Any, *, read: Callable[[], float] = clock.now
+) -> None:
     """Search as `part` says, with one process or several, and show the progress line.
+
+    Args:
+        part: what is searched, by what means.
+        study: the trials so far.
+        prepared: of `task.prepare`.
+        read: the source of time of one process, replaced in tests.
 
     Raises:
         Stopped: a signal asked for the end; trials under way are in the queue again.
         PacelineError: nothing comes of it.
     """
     settings: Tune = part.config.tune
-    asked = None if part.trials is None else max(0, part.trials - len(ranking.finished(study)))
-    budget = part.budget()
+    budget = part.budget(read)
 
     def words(found: Sequence[FrozenTrial], longest: float) -> str:
         return text(
@@ -36,20 +44,10 @@ def run(part: workers.Part[Any, Any], study: optuna.Study, prepared: Any) -> Non
     if settings.workers > 1:
         several = Line(lambda found: words(found, 0.0))
         try:
-            workers.run(
-                part, study, settings.workers, permits=asked, tell=lambda: several.tell(ranking.finished(study))
-            )
+            workers.run(part, study, settings.workers, tell=lambda: several.tell(ranking.finished(study)))
         finally:
             several.close(ranking.finished(study))
         return
-    left = [asked]
-
-    def claim() -> bool:
-        if left[0] is None:
-            return True
-        left[0] -= 1
-        return left[0] >= 0
-
     line = Line(lambda one: words(one.finished, one.longest()))
     one = search.Search(
         part.task,
@@ -59,7 +57,6 @@ def run(part: workers.Part[Any, Any], study: optuna.Study, prepared: Any) -> Non
         prepared,
         budget,
         trials=part.trials,
-        claim=claim,
         seed=part.seed,
         tell=line.tell,
         events=part.events,

@@ -76,6 +76,27 @@ def suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:
     return values
 
 
+def holds(distribution: BaseDistribution, value: Any) -> bool:
+    """Return whether `value` is one of a range."""
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))  # noqa: S101 -- Optuna has no other
+    return isinstance(value, (int, float)) and distribution.low <= value <= distribution.high
+
+
+def height(distribution: BaseDistribution, value: Any) -> float:
+    """Return where `value` lies in its range, from 0 to 1."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices.index(value) / max(1, len(distribution.choices) - 1)
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))  # noqa: S101 -- Optuna has no other
+    low, high = float(distribution.low), float(distribution.high)
+    if high <= low:
+        return 0.5
+    if distribution.log:
+        return (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
+    return (float(value) - low) / (high - low)
+
+
 def applied(config: Model, values: Mapping[str, Any]) -> Model:
     """Return `config` with the `values` of a trial.
 

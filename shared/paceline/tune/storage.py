@@ -30,6 +30,7 @@ HEARTBEAT_SECONDS, GRACE_SECONDS = 10, 40
 MOST_RETRIES = 2  # of one trial: it may be what kills its workers
 CONNECT_SECONDS = 20
 LOCK_SECONDS = 120  # a worker waits so long for the others to have written to the file
+FILE = "study.db"  # in a study's folder, where no other storage is named
 MADE_FOR = "made_for"  # the attribute that says what a study's trials are about
 
 optuna.logging.disable_default_handler()  # it prints every trial; the progress line and the report say it better
@@ -43,7 +44,7 @@ def url_of(storage: str, folder: Path) -> str:
     """
     if not storage:
         folder.mkdir(parents=True, exist_ok=True)
-        return f"sqlite:///{folder / 'study.db'}"
+        return f"sqlite:///{folder / FILE}"
     scheme, colon, rest = storage.partition("://")
     if not colon:
         raise PacelineError(f"The storage '{redact(storage)}' is no address.", "Write postgresql://user@host/database.")
@@ -122,10 +123,29 @@ def open_study(
     return study
 
 
+def only_study(backend: optuna.storages.RDBStorage, name: str) -> optuna.Study:
+    """Return the study called `name`; where there is none, the first, for a folder may have been renamed.
+
+    Raises:
+        PacelineError: there is no study, or the file is no storage.
+    """
+    names = optuna.get_all_study_names(backend)
+    if not names:
+        raise PacelineError(f"There is no study in the folder '{name}'.", "Name the folder of a search that has begun.")
+    return optuna.load_study(storage=backend, study_name=name if name in names else names[0])
+
+
 def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
     """Put a running trial that will not end back in the queue: it fails, and another with its values waits."""
     study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
     _retry()(study, study.trials[trial.number])
+
+
+def requeue_missed(study: optuna.Study) -> None:
+    """Put the trials whose worker's heartbeat has stopped back in the queue, as Optuna does before each trial."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        optuna.storages.fail_stale_trials(study)
 
 
 def requeued(trials: list[FrozenTrial]) -> set[int]:

@@ -19,6 +19,10 @@ def refuse_nothing(config: BaseModel) -> None:
     """Let every configuration be searched."""
 
 
+def no_reproduction(config: BaseModel, record: dict[str, Any]) -> None:
+    """Name no settings that train a shortened run again: how it was shortened is no setting."""
+
+
 @dataclass(frozen=True)
 class Task(Generic[Config, Prepared]):
     """A project's side of a search, all of it functions at the top of a module, for worker processes import them.
@@ -37,6 +41,8 @@ class Task(Generic[Config, Prepared]):
         refuse_early: refuses what cannot train here, such as a device that is not there, before any data are read.
         keeps_models: whether the objective offers its own model (`Trial.offer`), so that a first trial may use the time
             of the final run: something usable comes of it all the same.
+        reproduction: given the settings and the record of a final run that a ceiling shortened, returns those with
+            which `train` makes the same model without a ceiling, or None where there are none.
     """
 
     score: str
@@ -51,3 +57,4 @@ class Task(Generic[Config, Prepared]):
     train: Callable[..., dict[str, Any]]
     refuse_early: Callable[[Config], None] = refuse_nothing
     keeps_models: bool = False
+    reproduction: Callable[[Config, dict[str, Any]], Config | None] = no_reproduction

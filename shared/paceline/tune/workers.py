@@ -23,7 +23,7 @@ import optuna
 from optuna.trial import TrialState
 from pydantic import BaseModel
 
-from paceline import contention, device
+from paceline import clock, contention, device
 from paceline.errors import PacelineError, Stopped
 from paceline.stop import Listener
 from paceline.tune import search, space, storage
@@ -78,8 +78,8 @@ class Part(Generic[Config, Prepared]):
     kept: Path | None = None
     events: Path | None = None
 
-    def budget(self) -> Budget:
-        """Return the time there is."""
+    def budget(self, read: Callable[[], float] = clock.now) -> Budget:
+        """Return the time there is, by the clock `read`."""
         return Budget(
             self.deadline,
             setup_seconds=self.setup_seconds,
@@ -89,19 +89,17 @@ class Part(Generic[Config, Prepared]):
             comparison_seconds=self.comparison_seconds,
             setup_waited=self.setup_waited,
             waited=contention.Lately(),
+            read=read,
         )
 
 
-def run(
-    part: Part[Any, Any], study: optuna.Study, count: int, *, permits: int | None, tell: Callable[[], None]
-) -> None:
+def run(part: Part[Any, Any], study: optuna.Study, count: int, *, tell: Callable[[], None]) -> None:
     """Search with `count` processes until each has come to its end.
 
     Args:
         part: what they need.
         study: the one they search in, as this process sees it.
         count: processes.
-        permits: trials that may begin; None: any number.
         tell: called about every second, for the progress line.
 
     Raises:
@@ -109,12 +107,11 @@ def run(
         PacelineError: what a worker refused, or workers that die one after the other.
     """
     context = multiprocessing.get_context("spawn")
-    gate = None if permits is None else context.Semaphore(permits)
     answers = context.SimpleQueue()
     numbers: dict[SpawnProcess, int] = {}
 
     def start(number: int) -> None:
-        worker = context.Process(target=_work, args=(part, number, count, gate, answers), daemon=True)
+        worker = context.Process(target=_work, args=(part, number, count, answers), daemon=True)
         worker.start()
         numbers[worker] = number
 
@@ -130,11 +127,9 @@ def run(
             for worker in [worker for worker in numbers if not worker.is_alive()]:
                 number = numbers.pop(worker)
                 worker.join()
-                lost = abandoned(study, f"{platform.node()}:{worker.pid}")
+                abandoned(study, f"{platform.node()}:{worker.pid}")
                 if worker.exitcode == 0 or listener.requested:
                     continue
-                for _ in range(lost if gate is not None else 0):
-                    gate.release()  # type: ignore[union-attr] # a semaphore, where there are permits
                 replaced += 1
                 if replaced > MOST_REPLACED * count:
                     refused = "Workers were killed one after the other."
@@ -152,16 +147,11 @@ def run(
             raise PacelineError(refused, "See whether memory suffices for so many: lower tune.workers.")
 
 
-def abandoned(study: optuna.Study, worker: str) -> int:
-    """Put the trials that `worker` was at back in the queue; return how many."""
-    running = [
-        trial
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        if trial.user_attrs.get("worker") == worker
-    ]
-    for trial in running:
-        storage.requeue(study, trial)
-    return len(running)
+def abandoned(study: optuna.Study, worker: str) -> None:
+    """Put the trials that `worker` was at back in the queue."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if trial.user_attrs.get("worker") == worker:
+            storage.requeue(study, trial)
 
 
 def _end(processes: list[SpawnProcess]) -> None:
@@ -171,7 +161,7 @@ def _end(processes: list[SpawnProcess]) -> None:
             process.terminate()
 
 
-def _work(part: Part[Any, Any], number: int, count: int, gate: Any, answers: Any) -> None:
+def _work(part: Part[Any, Any], number: int, count: int, answers: Any) -> None:
     """The whole life of a worker process."""
     _take_cores(number, count)
     warnings.simplefilter("ignore")  # the first process has shown what there is to show
@@ -185,7 +175,6 @@ def _work(part: Part[Any, Any], number: int, count: int, gate: Any, answers: Any
                 part.task.prepare(part.config),
                 part.budget(),
                 trials=part.trials,
-                claim=lambda: gate is None or gate.acquire(block=False),
                 seed=part.seed + SEEDS_APART * number,
                 events=part.events,
                 kept=part.kept,

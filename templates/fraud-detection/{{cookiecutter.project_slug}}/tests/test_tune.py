@@ -15,9 +15,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from fraud_detection import data, train, tune
 from fraud_detection.config import Config, Model
 from fraud_detection.splits import PrequentialSplit
+from paceline import budget, device
 from paceline import config as configuration
-from paceline import device
+from paceline.budget import Ceiling
 from paceline.errors import PacelineError
+from paceline.pace import Pace
 from paceline.tune import command, space
 from paceline.tune.settings import Tune
 
@@ -54,6 +56,42 @@ def test_the_best_settings_train_to_the_same_model(small: Config, tmp_path: Path
     assert json.loads((Path(answer["best_run"]) / "run.json").read_text())["config"] == best.model_dump(mode="json")
 
 
+def test_the_settings_of_a_shortened_run_train_to_the_same_model(
+    small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ceiling ends boosting after 7 rounds: config.toml asks for 7, and `train` gives the same bytes without one."""
+    at_the_end = Pace.end
+    monkeypatch.setattr(Pace, "end", lambda pace, done: 7.0 if pace.stage == "select" else at_the_end(pace, done))
+    config = small.model_copy(update={"tune": Tune(trials=1, folds=1, repeats=0)})
+    config = configuration.replace(config, {"train.subsample": 0.7}, source="test")
+    answer = command.tune(
+        tune.TASK,
+        config,
+        runs_folder=tmp_path / "runs",
+        folder=tmp_path / "tune",
+        trials=1,
+        ceiling=Ceiling(3600.0, "--time-budget 1h"),
+    )
+    assert answer["config_reproduces_best_run"]
+    best = configuration.load(Config, Path(answer["config"]))
+    assert 7 == best.train.rounds
+    again = train.train(best, runs_folder=tmp_path / "again")
+    assert (Path(answer["best_run"]) / "model.ubj").read_bytes() == (Path(again["run"]) / "model.ubj").read_bytes()
+
+
+def test_a_refit_that_was_cut_has_no_settings() -> None:
+    """Its rounds were chosen by a training that went further; nor has a network, whose schedule is compressed."""
+    ended = {"stop_reason": f"{budget.ENDED}, after 7 rounds", "rows": [{"step": 7}]}
+    found: dict[str, Any] = {"history": ended, "budget": {"changed": True}, "warnings": []}
+    shorter = tune.reproduction(Config(), found)
+    assert shorter is not None
+    assert 7 == shorter.train.rounds
+    assert tune.reproduction(Config(), {**found, "budget": {"changed": True, "refit": {}}}) is None
+    assert tune.reproduction(Config(), {**found, "warnings": [f"{train.NOT_REFITTED}: so."]}) is None
+    assert tune.reproduction(Config(), {**found, "history": {"stop_reason": "all 9 rounds", "rows": []}}) is None
+    assert tune.reproduction(Config(model=Model(name="mlp")), found) is None
+
+
 @pytest.mark.parametrize("name", ["xgboost", "mlp", "logistic_regression"])
 def test_the_default_settings_lie_in_the_space(name: Any) -> None:
     """Every range holds the default, so that nothing has to be widened, and every end of it is allowed."""
@@ -84,6 +122,14 @@ def test_windows_can_be_named(small: Config) -> None:
     assert {"[1, 7]", "[2, 9]"} <= set(found["data.windows_days"].choices)
     with pytest.raises(PacelineError, match=r"'data\.test_days' cannot vary"):
         space.chosen(tune.space(small), small, ("data.test_days=7,14",))
+
+
+def test_the_size_of_a_network_varies() -> None:
+    """As widths of its hidden layers, a list that is a text in the study and a list in the settings of a trial."""
+    config = Config(model=Model(name="mlp"))
+    found = space.chosen(tune.space(config), config, ("model.hidden_units",))
+    assert {"model.hidden_units": "[128, 64]"} == space.present(found, config)
+    assert (256, 128, 64) == space.applied(config, {"model.hidden_units": "[256, 128, 64]"}).model.hidden_units
 
 
 def test_other_windows_are_other_columns_of_the_same_rows(small: Config) -> None:

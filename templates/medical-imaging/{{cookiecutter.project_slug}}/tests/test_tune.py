@@ -11,7 +11,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from medical_imaging import data, splits, train, tune, tune_outlines
-from medical_imaging.cohort import Cohort
+from medical_imaging.cohort import Cohort, rows_of
 from medical_imaging.config import Config, Model, Train
 from paceline import config as configuration
 from paceline import device
@@ -70,6 +70,47 @@ def test_the_default_settings_lie_in_the_space(chosen: Model) -> None:
             values = (distribution.low, distribution.high)
         for value in values:
             space.applied(config, {key: value})
+
+
+def test_another_size_is_of_the_same_images(small: Config) -> None:
+    """Row by row, so that trials of all sizes are judged by the same patients; few sizes are kept in memory."""
+    prepared = tune.prepare(small)
+    assert [32, 64] == list(tune.space(small)["data.image_size_px"].choices)  # type: ignore[attr-defined]
+    assert prepared.cohort is prepared.of_size(small)
+    for size_px in (48, 64, 96):
+        other = configuration.replace(small, {"data.image_size_px": size_px}, source="test")
+        found = prepared.of_size(other)
+        assert (size_px, size_px) == found.images.shape[1:3]
+        assert prepared.cohort.items == found.items
+        np.testing.assert_array_equal(prepared.cohort.labels, found.labels)
+        np.testing.assert_array_equal(prepared.cohort.patients, found.patients)
+        assert found is prepared.of_size(other)
+    assert [64, 96] == list(prepared._sized)
+
+
+def test_images_that_another_size_loses_are_no_trial(small: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be judged by fewer: one sentence, and the trial counts as failed."""
+    prepared, load = tune.prepare(small), data.load
+
+    def one_less(*arguments: Any) -> Cohort:
+        cohort = load(*arguments)
+        return rows_of(cohort, np.setdiff1d(np.arange(len(cohort.items)), [cohort.items.index(first)]))
+
+    first = prepared.cohort.items[0]
+    monkeypatch.setattr(data, "load", one_less)
+    other = configuration.replace(small, {"data.image_size_px": 64}, source="test")
+    with pytest.raises(PacelineError, match=r"^With 64 px 1 images are blank or equal to others"):
+        prepared.of_size(other)
+
+
+@pytest.mark.slow
+def test_sizes_are_searched(small: Config, tmp_path: Path) -> None:
+    """A grid of two sizes makes two trials, and the better one is the configuration that is written."""
+    settings = Tune(sampler="grid", vary=("data.image_size_px=32,64",), folds=1, repeats=0)
+    config = small.model_copy(update={"tune": settings, "train": small.train.model_copy(update={"epochs": 1})})
+    answer = command.tune(tune.TASK, config, runs_folder=tmp_path / "runs", folder=tmp_path / "tune")
+    assert 2 == answer["trials"]
+    assert configuration.load(Config, Path(answer["config"])).data.image_size_px in (32, 64)
 
 
 def test_a_model_that_outlines_has_a_search_of_its_own(small: Config) -> None:

@@ -30,6 +30,8 @@ from paceline.budget import Ceiling, TooLittleTimeError
 from paceline.progress import Progress
 from paceline.quarantine import Quarantine
 
+NOT_REFITTED = "No time was left to train again on the latest days"
+
 
 def train(
     config: Config,
@@ -125,9 +127,7 @@ def train(
                 try:
                     fitted = retrain.fit(config, before, way, train_on, steps=steps, run=run, progress=progress)
                 except TooLittleTimeError:  # the model is there, of days that are older
-                    run.warn(
-                        "No time was left to train again on the latest days: the model is that of the days before."
-                    )
+                    run.warn(f"{NOT_REFITTED}: the model is that of the days before.")
                 else:
                     with run.phase("score/decide"):
                         unlabelled = examples.waiting(table, X, latest)

@@ -22,6 +22,8 @@ from fraud_detection.config import Config, Data
 from fraud_detection.examples import Examples
 from fraud_detection.extras import Encoding
 from fraud_detection.splits import Fold, PrequentialSplit
+from paceline import budget
+from paceline import config as configuration
 from paceline.quarantine import Quarantine
 from paceline.ranking import Ranking
 from paceline.tune.space import Space
@@ -30,6 +32,7 @@ from paceline.tune.trial import Outcome, Own, Trial
 
 # Takeovers, compromised terminals and habits last as long as they last: which windows show them is for data to say.
 WINDOWS_DAYS = ([1, 7, 30], [1, 7, 21], [1, 3, 7, 21], [1, 7, 14, 28], [1, 3, 7, 14, 30], [1, 2, 4, 7, 14, 30])
+HIDDEN_UNITS = ([64], [128, 64], [256, 128], [256, 128, 64])
 KEPT = 3  # sets of features in memory
 
 
@@ -74,6 +77,7 @@ def space(config: Config) -> Space:
             **found,
             "train.mlp_learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
             "train.batch_size": IntDistribution(256, 8192, log=True),
+            "model.hidden_units": CategoricalDistribution([str(widths) for widths in HIDDEN_UNITS]),
             "model.dropout": FloatDistribution(0.0, 0.6),
         }
     return {
@@ -152,6 +156,21 @@ def trainings(config: Config) -> int:
     return len(model.stages(config))
 
 
+def reproduction(config: Config, record: dict[str, Any]) -> Config | None:
+    """Return the settings that boost as many rounds as a shortened run did; None where more than that was changed.
+
+    A network's schedule is compressed on the way, and a refit that was cut has fewer rounds than were chosen.
+    """
+    ended, rounds = str(record["history"].get("stop_reason", "")), record["history"].get("rows", [])
+    if config.model.name != "xgboost" or config.transfer.from_run or not ended.startswith(budget.ENDED):
+        return None
+    if config.train.refit and "refit" in record["budget"]:
+        return None
+    if any(sentence.startswith(train.NOT_REFITTED) for sentence in record["warnings"]):
+        return None
+    return configuration.replace(config, {"train.rounds": rounds[-1]["step"]}, source="tune")
+
+
 TASK: Task[Config, Prepared] = Task(
     score="average_precision",
     monitor="validation_average_precision",
@@ -165,4 +184,5 @@ TASK: Task[Config, Prepared] = Task(
     train=train.train,
     refuse_early=model.refuse_early,
     keeps_models=True,
+    reproduction=reproduction,
 )

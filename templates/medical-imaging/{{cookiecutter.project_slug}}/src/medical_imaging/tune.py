@@ -1,20 +1,21 @@
 """Tuning: what may vary, and what a trial is judged by; `paceline.tune` does the rest.
 
 A trial learns from patients of the training and validation parts and is judged by others of them, fold by fold, by the
-mean AUROC. The test's patients and the external site are left behind before anything is computed. A model that outlines
-has a search of its own, `tune_outlines`.
+mean AUROC, which images of another size leave comparable: it is of the same patients. The test's patients and the
+external site are left behind before anything is computed. A model that outlines has a search of its own,
+`tune_outlines`.
 """
 
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from medical_imaging import data, decisions, fitting, metrics, model, splits, targets, train
 from medical_imaging.cohort import Cohort, Rows, rows_of
@@ -28,6 +29,9 @@ from paceline.tune.task import Task
 from paceline.tune.trial import Outcome, Own, Trial
 
 MOST_CALIBRATION_ERROR = 0.1  # the limit `calibration_error`
+SIZE_SHARES = (0.5, 1.0, 1.5)  # of the configured size of images
+SIZE_STEP_PX, LARGEST_PX = 32, 2048  # what networks reduce an image by; what `data.image_size_px` may be
+KEPT = 2  # further sizes of the images in memory
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,36 @@ class Prepared:
 
     cohort: Cohort
     folds: list[tuple[Rows, Rows]]
+    _sized: dict[int, Cohort] = field(default_factory=dict)
+
+    def of_size(self, config: Config) -> Cohort:
+        """Return the same images, row by row, with a side of `data.image_size_px`.
+
+        Raises:
+            PacelineError: not all of them are fit for use at that size.
+        """
+        size_px = config.data.image_size_px
+        if size_px == self.cohort.images.shape[1]:
+            return self.cohort
+        if size_px not in self._sized:
+            while len(self._sized) >= KEPT:
+                del self._sized[next(iter(self._sized))]
+            found = data.load(config.data, config.model.task, Quarantine())
+            places = {item: place for place, item in enumerate(found.items)}
+            missing = sum(item not in places for item in self.cohort.items)
+            if missing:
+                raise PacelineError(
+                    f"With {size_px} px {missing} images are blank or equal to others, which they are not otherwise.",
+                    "Vary other sizes: --vary data.image_size_px=128,192.",
+                )
+            self._sized[size_px] = rows_of(found, np.array([places[item] for item in self.cohort.items]))
+        return self._sized[size_px]
 
 
 def space(config: Config) -> Space:
     """Return the ranges that a practitioner would search for the configured model."""
-    small = {
+    small: dict[str, BaseDistribution] = {
+        "data.image_size_px": CategoricalDistribution(sizes_px(config.data.image_size_px)),
         "train.learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
         "train.batch_size": IntDistribution(8, 64, log=True),
         "train.optimizer": CategoricalDistribution(("adamw", "sgd")),
@@ -71,6 +100,16 @@ def space(config: Config) -> Space:
     }
 
 
+def sizes_px(configured: int) -> list[int]:
+    """Return the configured size of images with a smaller and a larger one, in pixels.
+
+    >>> sizes_px(128), sizes_px(32)
+    ([64, 128, 192], [32, 64])
+    """
+    others = [SIZE_STEP_PX * max(1, round(share * configured / SIZE_STEP_PX)) for share in SIZE_SHARES]
+    return sorted({configured, others[0], min(LARGEST_PX, others[-1])})
+
+
 def prepare(config: Config) -> Prepared:
     """Return the images and labels of the patients that trials may see, and how they are divided into folds.
 
@@ -92,7 +131,7 @@ def prepare(config: Config) -> Prepared:
 
 def objective(prepared: Prepared, trial: Trial[Config]) -> Outcome:
     """Train on each fold and return the mean AUROC, with the calibration error on patients it was not chosen by."""
-    cohort, folds = prepared.cohort, prepared.folds
+    cohort, folds = prepared.of_size(trial.config), prepared.folds
     # As many members as folds, so that each keeps its checkpoints apart.
     settings = trial.config.train.model_copy(update={"folds": len(folds)})
     config = trial.config.model_copy(update={"train": settings})
