@@ -167,7 +167,7 @@ def _bound(record: Mapping[str, Any], found: Mapping[str, float], machine: Mappi
     if name == "launch" and share >= LEAST_CLEAR:
         return [
             f"It is launch-bound: starting its steps alone takes {fmt.share(share)} of the training time.",
-            "Larger batches or several steps per execution would help.",
+            "Larger batches would help.",
         ]
     if not _priced(record, machine):
         return [

@@ -84,7 +84,7 @@ def verdict(times: StepTimes) -> list[str]:
         ),
         "launch": (
             f"It is launch-bound: {fmt.share(found.get('launch'))} of a step do not depend on how many rows are in it",
-            "Larger batches or several steps per execution would help; fewer rows or a smaller image would not",
+            "Larger batches would help; fewer rows or a smaller image would not",
         ),
         "compute": (
             f"It is compute-bound: work on the rows is {fmt.share(found['compute'])} of a step",
